@@ -1,0 +1,121 @@
+/**
+ * A log-linear latency histogram: 32 buckets an octave, so that a bucket is at most 1/32 (3.125 %) as wide as its lower
+ * bound from 256 ns up; below that buckets are 8 ns wide. 1,024 buckets reach 2^36 units of 8 ns, or 550 s; longer times
+ * fall into the last. bpf/histogram.h has the same layout, and test/kernel holds the two together.
+ */
+export const UNIT_SHIFT = 3;
+export const SUB_BUCKET_BITS = 5;
+export const BUCKETS = 1024;
+
+const UNIT_NS = 2 ** UNIT_SHIFT;
+const SUB_BUCKETS = 2 ** SUB_BUCKET_BITS;
+
+/** The bucket that a time of `ns` nanoseconds falls into. Times are whole and not negative. */
+export function bucketOf(ns: number): number {
+  const units = Math.floor(ns / UNIT_NS);
+  if (units < SUB_BUCKETS) return Math.max(0, units);
+  const octave = Math.floor(Math.log2(units));
+  // log2 of a large whole number can round up to the next octave.
+  const exact = 2 ** octave > units ? octave - 1 : octave;
+  const sub = Math.floor(units / 2 ** (exact - SUB_BUCKET_BITS)) - SUB_BUCKETS;
+  return Math.min(BUCKETS - 1, (exact - SUB_BUCKET_BITS + 1) * SUB_BUCKETS + sub);
+}
+
+/** The smallest time, in ns, that falls into the bucket. */
+export function bucketLowNs(bucket: number): number {
+  if (bucket < SUB_BUCKETS) return bucket * UNIT_NS;
+  const octave = Math.floor(bucket / SUB_BUCKETS) - 1;
+  return (SUB_BUCKETS + (bucket % SUB_BUCKETS)) * 2 ** octave * UNIT_NS;
+}
+
+/** The smallest time, in ns, that falls beyond the bucket. */
+export function bucketHighNs(bucket: number): number {
+  return bucketLowNs(bucket + 1);
+}
+
+/** Counts of times, with their exact sum. Mutable: whoever builds one owns it; a snapshot's is read only. */
+export class Histogram {
+  /** One count a bucket, whole numbers. */
+  readonly counts: Float64Array;
+  #count = 0;
+  #sumNs = 0;
+
+  constructor(counts: Float64Array = new Float64Array(BUCKETS), sumNs = 0) {
+    this.counts = counts;
+    for (const count of counts) this.#count += count;
+    this.#sumNs = sumNs;
+  }
+
+  static of(timesNs: Iterable<number>): Histogram {
+    const histogram = new Histogram();
+    for (const ns of timesNs) histogram.record(ns);
+    return histogram;
+  }
+
+  get count(): number {
+    return this.#count;
+  }
+
+  /** The exact sum of the recorded times, in ns. */
+  get sumNs(): number {
+    return this.#sumNs;
+  }
+
+  /** The exact mean in ns; 0 when empty. */
+  get meanNs(): number {
+    return this.#count === 0 ? 0 : this.#sumNs / this.#count;
+  }
+
+  record(ns: number, times = 1): void {
+    const bucket = bucketOf(ns);
+    this.counts[bucket] = this.counts[bucket]! + times;
+    this.#count += times;
+    this.#sumNs += ns * times;
+  }
+
+  add(other: Histogram): void {
+    for (let bucket = 0; bucket < BUCKETS; bucket++) {
+      this.counts[bucket] = this.counts[bucket]! + other.counts[bucket]!;
+    }
+    this.#count += other.count;
+    this.#sumNs += other.sumNs;
+  }
+
+  clone(): Histogram {
+    return new Histogram(this.counts.slice(), this.#sumNs);
+  }
+
+  /**
+   * The time, in ns, that a share `quantile` (0..1) of the recorded times does not exceed, by linear interpolation inside
+   * its bucket: at most one bucket's width off. 0 when empty.
+   */
+  quantileNs(quantile: number): number {
+    if (this.#count === 0) return 0;
+    const rank = Math.min(1, Math.max(0, quantile)) * this.#count;
+    let below = 0;
+    for (let bucket = 0; bucket < BUCKETS; bucket++) {
+      const count = this.counts[bucket]!;
+      if (count > 0 && below + count >= rank) {
+        const low = bucketLowNs(bucket);
+        return low + ((rank - below) / count) * (bucketHighNs(bucket) - low);
+      }
+      below += count;
+    }
+    return this.maxNs;
+  }
+
+  /** The upper bound, in ns, of the highest bucket that has a count; 0 when empty. */
+  get maxNs(): number {
+    for (let bucket = BUCKETS - 1; bucket >= 0; bucket--) {
+      if (this.counts[bucket]! > 0) return bucketHighNs(bucket);
+    }
+    return 0;
+  }
+
+  /** How many recorded times lie in buckets wholly above `ns`: a lower bound for the exact count. */
+  countAbove(ns: number): number {
+    let above = 0;
+    for (let bucket = bucketOf(ns) + 1; bucket < BUCKETS; bucket++) above += this.counts[bucket]!;
+    return above;
+  }
+}

@@ -1,0 +1,65 @@
+import type { Histogram } from './histogram.ts';
+
+export type SensorMethod = 'tracepoint' | 'fentry' | 'syscall' | 'simulated';
+/** What one count of `requests` is; see the vocabulary in docs/architecture.md. */
+export type RequestUnit = 'turn' | 'stream';
+
+/**
+ * What the sensor knows of a target's state. `idle`: nothing arrives, nothing is in flight (healthy). `stall`: requests
+ * are in flight and none completes. `silence`: the sensor itself is stale or has failed.
+ */
+export type Health = 'active' | 'idle' | 'stall' | 'silence';
+
+/** What was seen of one target in one window: from the previous read to this one. Counts are of the window. */
+export interface Snapshot {
+  readonly target: string;
+  readonly method: SensorMethod;
+  readonly unit: RequestUnit;
+  /** CLOCK_MONOTONIC at the read, and the length of the window. */
+  readonly atNs: bigint;
+  readonly windowNs: number;
+  readonly health: Health;
+  /** Requests whose first byte arrived, whose reply was sent, that were over the SLO's bound, whose socket closed first. */
+  readonly arrivals: number;
+  readonly requests: number;
+  readonly overSlo: number;
+  readonly abandoned: number;
+  /** Sends that answer nothing: pushes, close_notify. They touch no latency. */
+  readonly unsolicited: number;
+  /** Events that could not be accounted: no memory for a connection's state. */
+  readonly dropped: number;
+  /** At the read: arrived and not completed, and the age of the oldest of them (0 when none). */
+  readonly inFlight: number;
+  readonly oldestInFlightNs: number;
+  /** latency = socketWait + handlingTime, request by request. */
+  readonly latency: Histogram;
+  readonly socketWait: Histogram;
+  readonly handlingTime: Histogram;
+  /** CPU time of the target's processes in the window, in ns; null where it is not known. */
+  readonly cpuTimeNs: number | null;
+}
+
+/** Why the kernel woke us before the tick. */
+export type AlarmKind = 'late' | 'waiting' | 'arrival-after-idle';
+
+export interface Alarm {
+  readonly target: string;
+  readonly kind: AlarmKind;
+  readonly atNs: bigint;
+}
+
+/** The kernel's wake-up: `fd` becomes readable when an alarm waits; `drain` takes what waits. */
+export interface AlarmSource {
+  readonly fd: number;
+  drain(): readonly Alarm[];
+}
+
+export interface Sensor {
+  readonly method: SensorMethod;
+  readonly unit: RequestUnit;
+  /** One snapshot a target, in the order in which the targets were given. Costs no system call a request. */
+  read(): readonly Snapshot[];
+  /** Absent where nothing can wake us, as in simulation. */
+  readonly alarms?: AlarmSource;
+  close(): void;
+}

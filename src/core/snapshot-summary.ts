@@ -1,0 +1,78 @@
+import type { Histogram } from './histogram.ts';
+import type { Health, RequestUnit, SensorMethod, Snapshot } from './sensor.ts';
+import { NS_PER_MS, NS_PER_S, NS_PER_US } from './units.ts';
+
+/** In µs; all 0 when nothing completed. `maxUs` is the upper bound of the highest bucket in use. */
+export interface TimeSummary {
+  readonly meanUs: number;
+  readonly p50Us: number;
+  readonly p90Us: number;
+  readonly p95Us: number;
+  readonly p99Us: number;
+  readonly p999Us: number;
+  readonly maxUs: number;
+}
+
+/** A snapshot in plain numbers: what `observe --json`, `status --json` and the control socket show. A stable surface. */
+export interface SnapshotSummary {
+  /** Wall time at the read, ISO 8601. */
+  readonly at: string;
+  readonly target: string;
+  readonly method: SensorMethod;
+  readonly unit: RequestUnit;
+  readonly health: Health;
+  readonly windowMs: number;
+  readonly arrivals: number;
+  readonly requests: number;
+  readonly throughputRps: number;
+  readonly overSlo: number;
+  readonly inFlight: number;
+  readonly oldestInFlightMs: number;
+  readonly abandoned: number;
+  readonly unsolicited: number;
+  readonly dropped: number;
+  readonly latency: TimeSummary;
+  readonly socketWait: TimeSummary;
+  readonly handlingTime: TimeSummary;
+}
+
+export function summarizeTimes(histogram: Histogram): TimeSummary {
+  const us = (ns: number) => round(ns / NS_PER_US);
+  return {
+    meanUs: us(histogram.meanNs),
+    p50Us: us(histogram.quantileNs(0.5)),
+    p90Us: us(histogram.quantileNs(0.9)),
+    p95Us: us(histogram.quantileNs(0.95)),
+    p99Us: us(histogram.quantileNs(0.99)),
+    p999Us: us(histogram.quantileNs(0.999)),
+    maxUs: us(histogram.maxNs),
+  };
+}
+
+/** @param wallMs wall time at the read, in ms since the epoch */
+export function summarizeSnapshot(snapshot: Snapshot, wallMs: number): SnapshotSummary {
+  const windowS = snapshot.windowNs / NS_PER_S;
+  return {
+    at: new Date(wallMs).toISOString(),
+    target: snapshot.target,
+    method: snapshot.method,
+    unit: snapshot.unit,
+    health: snapshot.health,
+    windowMs: round(snapshot.windowNs / NS_PER_MS),
+    arrivals: snapshot.arrivals,
+    requests: snapshot.requests,
+    throughputRps: windowS > 0 ? round(snapshot.requests / windowS) : 0,
+    overSlo: snapshot.overSlo,
+    inFlight: snapshot.inFlight,
+    oldestInFlightMs: round(snapshot.oldestInFlightNs / NS_PER_MS),
+    abandoned: snapshot.abandoned,
+    unsolicited: snapshot.unsolicited,
+    dropped: snapshot.dropped,
+    latency: summarizeTimes(snapshot.latency),
+    socketWait: summarizeTimes(snapshot.socketWait),
+    handlingTime: summarizeTimes(snapshot.handlingTime),
+  };
+}
+
+/** Three decimals: nanoseconds in a figure of microseconds. */
+const round = (value: number) => Math.round(value * 1000) / 1000;

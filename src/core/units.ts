@@ -1,0 +1,84 @@
+/**
+ * Units are converted here, at the edges; inside, every quantity carries its unit in its name. Frequencies are in kHz, as
+ * cpufreq has them; latencies are in nanoseconds as numbers (exact below 2^53 ns, 104 days); kernel timestamps are bigint.
+ */
+declare const brand: unique symbol;
+export type Branded<T, Name extends string> = T & { readonly [brand]: Name };
+
+/** A CPU frequency as cpufreq writes it. */
+export type KiloHertz = Branded<number, 'KiloHertz'>;
+/** A logical CPU's number, as in /sys/devices/system/cpu/cpuN. */
+export type CpuId = Branded<number, 'CpuId'>;
+
+export const kiloHertz = (value: number): KiloHertz => value as KiloHertz;
+export const cpuId = (value: number): CpuId => value as CpuId;
+
+export const NS_PER_US = 1_000;
+export const NS_PER_MS = 1_000_000;
+export const NS_PER_S = 1_000_000_000;
+
+const DURATION_NS: Readonly<Record<string, number>> = {
+  ns: 1,
+  us: NS_PER_US,
+  µs: NS_PER_US,
+  ms: NS_PER_MS,
+  s: NS_PER_S,
+  min: 60 * NS_PER_S,
+  h: 3600 * NS_PER_S,
+  d: 86_400 * NS_PER_S,
+};
+const FREQUENCY_KHZ: Readonly<Record<string, number>> = { kHz: 1, MHz: 1_000, GHz: 1_000_000 };
+const QUANTITY = /^(\d+(?:\.\d+)?)\s*([A-Za-zµ]+)$/;
+
+/** @returns nanoseconds, or undefined where the text is no duration such as `5ms`, `1.5s`, `1min`. */
+export function parseDurationNs(text: string): number | undefined {
+  return parseQuantity(text, DURATION_NS);
+}
+
+/** @returns kHz, or undefined where the text is no frequency such as `2.4GHz`, `800MHz`. */
+export function parseFrequencyKhz(text: string): KiloHertz | undefined {
+  const khz = parseQuantity(text, FREQUENCY_KHZ);
+  return khz === undefined ? undefined : kiloHertz(Math.round(khz));
+}
+
+/** @returns the quantile in 0..1 (`p99` → 0.99, `p99.9` and `p999` → 0.999), or undefined. */
+export function parseQuantile(text: string): number | undefined {
+  const match = /^p(\d{1,2}(?:\.\d+)?|9\d{2,4})$/.exec(text);
+  if (match === null) return undefined;
+  const digits = match[1]!;
+  const percent = /^\d{3,}$/.test(digits) ? Number(`${digits.slice(0, 2)}.${digits.slice(2)}`) : Number(digits);
+  // Without the rounding 99.9 / 100 would be 0.9990000000000001.
+  const quantile = Number((percent / 100).toPrecision(12));
+  return quantile > 0 && quantile < 1 ? quantile : undefined;
+}
+
+function parseQuantity(text: string, units: Readonly<Record<string, number>>): number | undefined {
+  const match = QUANTITY.exec(text.trim());
+  if (match === null) return undefined;
+  const factor = Object.hasOwn(units, match[2]!) ? units[match[2]!] : undefined;
+  return factor === undefined ? undefined : Number(match[1]) * factor;
+}
+
+/** `0.99` → `p99`, `0.999` → `p99.9` */
+export function formatQuantile(quantile: number): string {
+  return `p${Number((quantile * 100).toFixed(6))}`;
+}
+
+/** Three significant digits with the unit that reads best: `850 ns`, `12.3 µs`, `1.20 ms`, `3.00 s`. */
+export function formatNs(ns: number): string {
+  const [value, unit] =
+    ns < NS_PER_US
+      ? [ns, 'ns']
+      : ns < NS_PER_MS
+        ? [ns / NS_PER_US, 'µs']
+        : ns < NS_PER_S
+          ? [ns / NS_PER_MS, 'ms']
+          : [ns / NS_PER_S, 's'];
+  const digits = unit === 'ns' ? 0 : value < 10 ? 2 : value < 100 ? 1 : 0;
+  return `${value.toFixed(digits)} ${unit}`;
+}
+
+/** `2300000` → `2.30 GHz` */
+export function formatKhz(khz: number): string {
+  return khz >= 1_000_000 ? `${(khz / 1_000_000).toFixed(2)} GHz` : `${Math.round(khz / 1_000)} MHz`;
+}
