@@ -25,13 +25,14 @@ export interface ServiceReport {
 
 export type LoopMode = 'govern' | 'dry-run' | 'simulate';
 
-/** One tick, whole: what every view, log and metric is made from. Plain data: it crosses threads. */
+/** One tick, whole: what every view, log and metric is made from. Plain data, fit for JSON: it crosses threads and sockets. */
 export interface TickReport {
   readonly tick: number;
-  readonly atNs: bigint;
-  /** How long after its deadline the tick began, and how long it took. */
-  readonly lateNs: number;
-  readonly tookNs: number;
+  /** CLOCK_MONOTONIC when the tick began, in ms. */
+  readonly atMs: number;
+  /** How long after its deadline the tick began, and how long it took, in ms. */
+  readonly lateMs: number;
+  readonly tookMs: number;
   readonly mode: LoopMode;
   /** True while an operator has paused governing: everything runs at full speed. */
   readonly paused: boolean;
