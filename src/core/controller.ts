@@ -31,7 +31,7 @@ export interface Observation {
   readonly oldestInFlightNs: number;
   /** Requests completed a second, over the gathered window. */
   readonly throughputRps: number;
-  /** Busy share (0..1) of the CPUs granted to the service, at their present speed; null where not known. */
+  /** How near the service is to saturation at its present speed: the busy share (0..1) of its busiest thread; null where not known. */
   readonly utilization: number | null;
   /** CPU time a request, in ns, at the present speed; null where not known. */
   readonly demandNs: number | null;

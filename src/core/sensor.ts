@@ -37,6 +37,11 @@ export interface Snapshot {
   readonly handlingTime: Histogram;
   /** CPU time of the target's processes in the window, in ns; null where it is not known. */
   readonly cpuTimeNs: number | null;
+  /**
+   * Busy share (0..1) of the target's busiest thread over the last look (about a second): how near the service is to
+   * saturation, whatever number of threads it has. Null where it is not known.
+   */
+  readonly busiestThreadRatio: number | null;
 }
 
 /** Why the kernel woke us before the tick. */

@@ -21,6 +21,17 @@ export interface ServiceReport {
   readonly decision: Decision;
   /** The level that the machine is at after this tick. */
   readonly appliedLevel: Level;
+  /** Over the SLO's compliance window, or as much of it as has passed. */
+  readonly compliance: Compliance;
+}
+
+/** Did the service keep its objective? */
+export interface Compliance {
+  readonly windowMs: number;
+  readonly requests: number;
+  readonly overSlo: number;
+  /** overSlo ÷ requests is within what the SLO tolerates. */
+  readonly met: boolean;
 }
 
 export type LoopMode = 'govern' | 'dry-run' | 'simulate';
@@ -34,6 +45,10 @@ export interface TickReport {
   readonly lateMs: number;
   readonly tookMs: number;
   readonly mode: LoopMode;
+  /** True in dry run: latency is rescaled by a model to the operating point that was asked for, since no CPU was slowed. */
+  readonly predicted: boolean;
+  /** What went wrong in this tick and was survived: a failed sensor read, a controller that threw. */
+  readonly faults: readonly string[];
   /** True while an operator has paused governing: everything runs at full speed. */
   readonly paused: boolean;
   readonly services: readonly ServiceReport[];

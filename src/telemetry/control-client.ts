@@ -1,0 +1,64 @@
+import { request } from 'node:http';
+import type { TickReport } from '../core/tick-report.ts';
+import type { DaemonStatus } from './daemon-status.ts';
+
+/** The daemon's control socket cannot be reached, or said no. */
+export class ControlError extends Error {
+  readonly code: 'not-running' | 'no-permission' | 'refused';
+
+  constructor(code: ControlError['code'], message: string) {
+    super(message);
+    this.name = 'ControlError';
+    this.code = code;
+  }
+}
+
+/** Asks a daemon through its control socket. Every call rejects with ControlError. */
+export interface ControlClient {
+  status(): Promise<DaemonStatus>;
+  ticksAfter(tick: number): Promise<readonly TickReport[]>;
+  pause(): Promise<DaemonStatus>;
+  resume(): Promise<DaemonStatus>;
+}
+
+export function controlClient(socketPath: string): ControlClient {
+  return {
+    status: async () => (await ask(socketPath, 'GET', '/v1/status')) as DaemonStatus,
+    ticksAfter: async (tick) =>
+      ((await ask(socketPath, 'GET', `/v1/ticks?after=${tick}`)) as { ticks: readonly TickReport[] }).ticks,
+    pause: async () => (await ask(socketPath, 'POST', '/v1/pause')) as DaemonStatus,
+    resume: async () => (await ask(socketPath, 'POST', '/v1/resume')) as DaemonStatus,
+  };
+}
+
+const TIMEOUT_MS = 5000;
+
+function ask(socketPath: string, method: 'GET' | 'POST', path: string): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    const call = request({ socketPath, method, path, timeout: TIMEOUT_MS }, (response) => {
+      let text = '';
+      response.setEncoding('utf8');
+      response.on('data', (chunk: string) => (text += chunk));
+      response.on('end', () => {
+        const body = JSON.parse(text) as { error?: string };
+        if (response.statusCode === 200) resolve(body);
+        else reject(new ControlError('refused', body.error ?? `the daemon answered ${response.statusCode}`));
+      });
+    });
+    call.on('timeout', () => call.destroy(new Error(`no answer within ${TIMEOUT_MS / 1000} s`)));
+    call.on('error', (error: NodeJS.ErrnoException) => reject(unreachable(socketPath, error)));
+    call.end();
+  });
+}
+
+function unreachable(socketPath: string, error: NodeJS.ErrnoException): ControlError {
+  switch (error.code) {
+    case 'ENOENT':
+    case 'ECONNREFUSED':
+      return new ControlError('not-running', `no daemon listens on ${socketPath}: start one with \`tailgov run\``);
+    case 'EACCES':
+      return new ControlError('no-permission', `may not use ${socketPath}: only the daemon's own user may, try as root`);
+    default:
+      return new ControlError('refused', `asking the daemon at ${socketPath} failed: ${error.message}`);
+  }
+}
