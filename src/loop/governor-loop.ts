@@ -99,7 +99,8 @@ export class GovernorLoop {
   /** Controllers take over again from full speed. */
   resume(): void {
     this.#paused = false;
-    for (const seat of this.#seats) seat.controllerState = seat.service.controller.initial(this.levelOf(seat.service.name));
+    for (const seat of this.#seats)
+      seat.controllerState = seat.service.controller.initial(this.levelOf(seat.service.name));
   }
 
   engage(): void {
@@ -156,7 +157,9 @@ export class GovernorLoop {
       return this.#parts.sensor.read();
     } catch (error) {
       faults.push(`sensor read failed: ${messageOf(error)}`);
-      return this.#seats.map((seat) => silence(seat.service.name, this.#parts.sensor, atNs, this.intervalMs * NS_PER_MS));
+      return this.#seats.map((seat) =>
+        silence(seat.service.name, this.#parts.sensor, atNs, this.intervalMs * NS_PER_MS),
+      );
     }
   }
 

@@ -43,7 +43,8 @@ export function predictSnapshot(seen: Snapshot, level: Level, slo: Slo): Snapsho
   const handlingFactor = 1 + cpuShare * (slowdown - 1);
   const utilization = Math.min(HIGHEST_UTILIZATION, seen.busiestThreadRatio ?? 0);
   const slowed = Math.min(HIGHEST_UTILIZATION, utilization * handlingFactor);
-  const waitFactor = utilization > 0 ? handlingFactor * ((slowed * (1 - utilization)) / (utilization * (1 - slowed))) : handlingFactor;
+  const waitFactor =
+    utilization > 0 ? handlingFactor * ((slowed * (1 - utilization)) / (utilization * (1 - slowed))) : handlingFactor;
 
   const socketWait = scale(seen.socketWait, waitFactor);
   const handlingTime = scale(seen.handlingTime, handlingFactor);

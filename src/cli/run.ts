@@ -1,0 +1,48 @@
+import { Command } from 'commander';
+import { UsageError } from '../core/errors.ts';
+import { NS_PER_MS, parseDurationNs } from '../core/units.ts';
+import { runDaemon } from '../daemon/run-daemon.ts';
+import { createLogger } from '../telemetry/logger.ts';
+import { packageVersion } from './package-root.ts';
+import { runtimeOption } from './runtime-directory.ts';
+
+interface RunOptions {
+  readonly config: string;
+  readonly dryRun?: true;
+  readonly sysfs: string;
+  readonly runtime: string;
+  readonly duration?: string;
+}
+
+const EXAMPLE = `
+Example: see what would be done, for a minute, without a write
+  tailgov run --config tailgov.yaml --dry-run --duration 1min`;
+
+export function runCommand(): Command {
+  return new Command('run')
+    .description('govern this machine, in the foreground, until SIGINT or SIGTERM; every control is then put back')
+    .option('--config <file>', 'what is governed', '/etc/tailgov/tailgov.yaml')
+    .option('--dry-run', 'measure and decide, write nothing; latency is predicted for the frequency that was decided')
+    .option('--sysfs <dir>', 'a directory that stands in for /sys, such as `tailgov mock create` makes', '/sys')
+    .addOption(runtimeOption())
+    .option('--duration <time>', 'stop after this long, such as 30s')
+    .addHelpText('after', EXAMPLE)
+    .action(async (options: RunOptions) => {
+      const durationMs = options.duration === undefined ? undefined : durationOption(options.duration);
+      process.exitCode = await runDaemon({
+        configFile: options.config,
+        dryRun: options.dryRun === true,
+        sysfsRoot: options.sysfs,
+        runtimeDirectory: options.runtime,
+        ...(durationMs === undefined ? {} : { durationMs }),
+        version: packageVersion(),
+        log: createLogger({ fd: 1, readable: process.stdout.isTTY }),
+      });
+    });
+}
+
+function durationOption(text: string): number {
+  const ns = parseDurationNs(text);
+  if (ns === undefined || ns <= 0) throw new UsageError(`--duration ${text}: expected a time such as 30s or 5min`);
+  return ns / NS_PER_MS;
+}

@@ -1,0 +1,67 @@
+import { Command } from 'commander';
+import type { ServiceReport, TickReport } from '../core/tick-report.ts';
+import { formatKhz, formatNs, formatQuantile, NS_PER_US } from '../core/units.ts';
+import { controlClient } from '../telemetry/control-client.ts';
+import type { DaemonStatus } from '../telemetry/daemon-status.ts';
+import { controlSocketIn, runtimeOption } from './runtime-directory.ts';
+
+export function statusCommand(): Command {
+  return new Command('status')
+    .description('what the running daemon sees and does')
+    .addOption(runtimeOption())
+    .option('--json', 'the whole status as one JSON object')
+    .addHelpText('after', '\nExample:\n  tailgov status --json')
+    .action(async (options: { runtime: string; json?: true }) => {
+      const status = await controlClient(controlSocketIn(options.runtime)).status();
+      process.stdout.write(
+        options.json === true ? `${JSON.stringify(status)}\n` : `${statusLines(status).join('\n')}\n`,
+      );
+    });
+}
+
+/** The status for humans. */
+export function statusLines(status: DaemonStatus): string[] {
+  const dry = status.mode === 'dry-run' ? ', dry run: nothing is written, latencies are predicted' : '';
+  const lines = [`tailgov ${status.version}, pid ${status.pid}: ${status.state}${dry}`, `  config  ${status.config}`];
+  if (status.loop !== null) {
+    lines.push(`  sensor  ${status.loop.sensorMethod}`);
+    lines.push(
+      `  cpus    ${status.loop.cpus} in ${status.loop.domains.length} frequency domains below ${status.sysfs}, by ${status.loop.actuatorMethod}`,
+    );
+  }
+  const { count, missed, faults } = status.ticks;
+  lines.push(`  ticks   ${count}, ${missed} missed, ${faults} ${faults === 1 ? 'fault' : 'faults'}`);
+  if (status.last === null) return lines;
+  lines.push(`  clocks  ${frequencies(status.last)}`);
+  for (const service of status.last.services) lines.push('', ...serviceLines(service));
+  return lines;
+}
+
+function frequencies(tick: TickReport): string {
+  const seen = tick.applied.frequencies.flatMap(({ appliedKhz }) =>
+    appliedKhz === null ? [] : [appliedKhz as number],
+  );
+  if (seen.length === 0) return 'not readable';
+  const [low, high] = [Math.min(...seen), Math.max(...seen)];
+  return low === high ? `capped at ${formatKhz(low)}` : `capped at ${formatKhz(low)} to ${formatKhz(high)}`;
+}
+
+function serviceLines({
+  service,
+  slo,
+  snapshot,
+  observation,
+  decision,
+  appliedLevel,
+  compliance,
+}: ServiceReport): string[] {
+  const quantile = formatQuantile(slo.quantile);
+  const measured = observation.quantileNs === null ? 'no requests yet' : formatNs(observation.quantileNs);
+  const share = compliance.requests === 0 ? 0 : (100 * compliance.overSlo) / compliance.requests;
+  return [
+    `${service}: ${snapshot.health}, ${Math.round(observation.throughputRps)} ${snapshot.unit}s/s, ${snapshot.inFlight} in flight`,
+    `  ${quantile}     ${measured}, objective ${formatNs(slo.latencyNs)}; socket wait ${formatNs(snapshot.socketWait.p99Us * NS_PER_US)} at p99`,
+    `  over    ${compliance.overSlo} of ${compliance.requests} requests (${share.toFixed(2)} %) in ${Math.round(compliance.windowMs / 1000)} s: ${compliance.met ? 'met' : 'missed'}`,
+    `  level   ${appliedLevel.toFixed(2)} by ${decision.controller}: ${decision.reason}`,
+  ];
+}
