@@ -1,0 +1,140 @@
+import { kiloHertz, type CpuId, type KiloHertz } from '../core/units.ts';
+import type { FrequencyDomain, Machine } from '../core/machine.ts';
+import type { SysfsTree } from '../core/sysfs-tree.ts';
+import { parseCpuList } from '../sysfs/cpu-list.ts';
+import { CPU_DIRECTORY, CPUFREQ_DIRECTORY, policyDirectory } from '../sysfs/cpufreq-paths.ts';
+
+/** One cpufreq policy as it stands; a frequency domain is made of one or more. */
+export interface PolicyInfo {
+  /** `policy0` */
+  readonly id: string;
+  /** The online CPUs that it governs. */
+  readonly cpus: readonly CpuId[];
+  readonly minKhz: KiloHertz;
+  readonly maxKhz: KiloHertz;
+  readonly allowedMinKhz: KiloHertz;
+  readonly allowedMaxKhz: KiloHertz;
+  /** Ascending; null where any frequency of the range can be asked for. */
+  readonly stepsKhz: readonly KiloHertz[] | null;
+  readonly governors: readonly string[];
+}
+
+/** A domain, and the policies that have to be written for it. */
+export interface DomainPolicies {
+  readonly domain: FrequencyDomain;
+  readonly policies: readonly PolicyInfo[];
+}
+
+/** What of the machine behind `tree` can be governed now; no domains where there is no cpufreq driver. */
+export function discoverMachine(tree: SysfsTree): Machine {
+  return machineOf(tree, discoverDomains(tree));
+}
+
+export function machineOf(tree: SysfsTree, discovered: readonly DomainPolicies[]): Machine {
+  const domains = discovered.map(({ domain }) => domain);
+  const online = cpusIn(tree, `${CPU_DIRECTORY}/online`);
+  return { cpus: online.length > 0 ? online : domains.flatMap(({ cpus }) => cpus), domains };
+}
+
+/** Policies grouped by whose clocks move together, in the order of their lowest policy. */
+export function discoverDomains(tree: SysfsTree): readonly DomainPolicies[] {
+  const names = tree.list(CPUFREQ_DIRECTORY);
+  if (!names.ok) return [];
+  const policies = names.value
+    .filter((name) => /^policy\d+$/.test(name))
+    .flatMap((name) => readPolicy(tree, name) ?? []);
+  let groups: { members: PolicyInfo[]; together: Set<CpuId> }[] = [];
+  for (const policy of policies) {
+    const siblings = new Set(clockSiblings(tree, policy));
+    const joined = groups.filter((group) => intersects(group.together, siblings));
+    groups = groups.filter((group) => !joined.includes(group));
+    groups.push({
+      members: [...joined.flatMap((group) => group.members), policy],
+      together: new Set([...joined.flatMap((group) => [...group.together]), ...siblings]),
+    });
+  }
+  const byNumber = (a: PolicyInfo, b: PolicyInfo) => policies.indexOf(a) - policies.indexOf(b);
+  return groups
+    .map((group) => group.members.sort(byNumber))
+    .map((members) => ({ domain: domainOf(members), policies: members }))
+    .sort((a, b) => byNumber(a.policies[0]!, b.policies[0]!));
+}
+
+/**
+ * Where its policies differ, the domain reaches as far as any of them: the clock follows the highest demand, and each
+ * policy is kept in its own range when it is written.
+ */
+function domainOf(policies: readonly PolicyInfo[]): FrequencyDomain {
+  const lowest = (pick: (policy: PolicyInfo) => number) => kiloHertz(Math.min(...policies.map(pick)));
+  const highest = (pick: (policy: PolicyInfo) => number) => kiloHertz(Math.max(...policies.map(pick)));
+  const steps = policies.flatMap((policy) => policy.stepsKhz ?? []);
+  return {
+    id: policies[0]!.id,
+    cpus: policies.flatMap((policy) => policy.cpus).sort((a, b) => a - b),
+    minKhz: lowest((policy) => policy.minKhz),
+    maxKhz: highest((policy) => policy.maxKhz),
+    allowedMinKhz: lowest((policy) => policy.allowedMinKhz),
+    allowedMaxKhz: highest((policy) => policy.allowedMaxKhz),
+    stepsKhz: policies.some((policy) => policy.stepsKhz === null) ? null : [...new Set(steps)].sort((a, b) => a - b),
+  };
+}
+
+/** @returns null where the policy's CPUs are offline (EBUSY, or none affected) or its files are no policy's */
+function readPolicy(tree: SysfsTree, id: string): PolicyInfo | null {
+  const directory = policyDirectory(id);
+  const text = (file: string) => {
+    const result = tree.read(`${directory}/${file}`);
+    return result.ok ? result.value : '';
+  };
+  const khz = (file: string) => Number.parseInt(text(file), 10);
+  const cpus = parseCpuList(text('affected_cpus')) ?? [];
+  const [hardwareMin, hardwareMax] = [khz('cpuinfo_min_freq'), khz('cpuinfo_max_freq')];
+  const [scalingMin, scalingMax] = [khz('scaling_min_freq'), khz('scaling_max_freq')];
+  if (cpus.length === 0 || [hardwareMin, hardwareMax, scalingMin, scalingMax].some(Number.isNaN)) return null;
+
+  const words = (file: string) =>
+    text(file)
+      .split(/\s+/)
+      .filter((word) => word !== '');
+  const steps = words('scaling_available_frequencies')
+    .map(Number)
+    .sort((a, b) => a - b);
+  // With boost a driver may show a hardware maximum that is above what can be asked for.
+  const maxKhz = Math.min(hardwareMax, steps.at(-1) ?? Infinity);
+  const allowedMaxKhz = isFirmwareLimit(scalingMax, khz('bios_limit'), maxKhz, steps) ? maxKhz : scalingMax;
+  return {
+    id,
+    cpus,
+    minKhz: kiloHertz(hardwareMin),
+    maxKhz: kiloHertz(maxKhz),
+    allowedMinKhz: kiloHertz(Math.min(scalingMin, allowedMaxKhz)),
+    allowedMaxKhz: kiloHertz(allowedMaxKhz),
+    stepsKhz: steps.length === 0 ? null : steps.map(kiloHertz),
+    governors: words('scaling_available_governors'),
+  };
+}
+
+/**
+ * True where the maximum that shows is what the firmware allows at present, which hides the operator's. It is then taken
+ * that the operator set none.
+ */
+function isFirmwareLimit(scalingMaxKhz: number, limitKhz: number, maxKhz: number, steps: readonly number[]): boolean {
+  if (Number.isNaN(limitKhz) || limitKhz >= maxKhz) return false;
+  return scalingMaxKhz >= (steps.findLast((step) => step <= limitKhz) ?? limitKhz);
+}
+
+/** CPUs whose clocks move with this policy's: what the driver says (freqdomain_cpus), and SMT threads of one core. */
+function clockSiblings(tree: SysfsTree, policy: PolicyInfo): readonly CpuId[] {
+  return [
+    ...policy.cpus,
+    ...cpusIn(tree, `${policyDirectory(policy.id)}/freqdomain_cpus`),
+    ...policy.cpus.flatMap((cpu) => cpusIn(tree, `${CPU_DIRECTORY}/cpu${cpu}/topology/thread_siblings_list`)),
+  ];
+}
+
+function cpusIn(tree: SysfsTree, path: string): readonly CpuId[] {
+  const result = tree.read(path);
+  return result.ok ? (parseCpuList(result.value) ?? []) : [];
+}
+
+const intersects = <T>(a: ReadonlySet<T>, b: ReadonlySet<T>) => [...a].some((item) => b.has(item));
