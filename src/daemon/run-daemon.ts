@@ -1,6 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import type { Server } from 'node:http';
-import { dirname, join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { startGuardian, type Guardian } from '../actuator/guardian.ts';
@@ -95,11 +95,7 @@ class Daemon implements ControlTarget {
     let watch: NodeJS.Timeout | undefined;
     let limit: NodeJS.Timeout | undefined;
     try {
-      // What an earlier daemon left behind is put back before we take our own originals.
-      if (!this.#options.dryRun) {
-        this.#reportRestored(this.#restore(), 'left by an earlier run');
-        this.#guardian = startGuardian({ command: this.#restoreCommand() });
-      }
+      if (!this.#options.dryRun) this.#guardian = startGuardian({ command: this.#restoreCommand() });
       this.#startWorker();
       watch = this.#watchHeartbeat();
       if (this.#options.durationMs !== undefined) {
@@ -284,6 +280,6 @@ class Daemon implements ControlTarget {
   }
 
   #restoreCommand(): string[] {
-    return [process.execPath, fileURLToPath(import.meta.url), 'restore', '--runtime', this.#options.runtimeDirectory];
+    return [process.execPath, fileURLToPath(import.meta.url), 'restore', '--runtime', resolve(this.#options.runtimeDirectory)];
   }
 }

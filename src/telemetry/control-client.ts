@@ -57,7 +57,10 @@ function unreachable(socketPath: string, error: NodeJS.ErrnoException): ControlE
     case 'ECONNREFUSED':
       return new ControlError('not-running', `no daemon listens on ${socketPath}: start one with \`tailgov run\``);
     case 'EACCES':
-      return new ControlError('no-permission', `may not use ${socketPath}: only the daemon's own user may, try as root`);
+      return new ControlError(
+        'no-permission',
+        `may not use ${socketPath}: only the daemon's own user may, try as root`,
+      );
     default:
       return new ControlError('refused', `asking the daemon at ${socketPath} failed: ${error.message}`);
   }

@@ -5,7 +5,12 @@ export interface LoopIdentity {
   readonly sensorMethod: string;
   readonly actuatorMethod: string;
   readonly cpus: number;
-  readonly domains: readonly { readonly id: string; readonly cpus: readonly number[]; readonly minKhz: number; readonly maxKhz: number }[];
+  readonly domains: readonly {
+    readonly id: string;
+    readonly cpus: readonly number[];
+    readonly minKhz: number;
+    readonly maxKhz: number;
+  }[];
 }
 
 /** `GET /v1/status`: a stable surface, plain data. */

@@ -1,0 +1,99 @@
+import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import type { Server } from 'node:http';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { controlClient } from '../../src/telemetry/control-client.ts';
+import { startControlServer, type ControlTarget } from '../../src/telemetry/control-server.ts';
+import type { DaemonStatus } from '../../src/telemetry/daemon-status.ts';
+
+const status: DaemonStatus = {
+  version: '1.2.3',
+  pid: 4711,
+  startedAt: '2026-01-01T00:00:00.000Z',
+  state: 'governing',
+  mode: 'govern',
+  config: '/etc/tailgov/tailgov.yaml',
+  sysfs: '/sys',
+  loop: null,
+  ticks: { count: 0, missed: 0, faults: 0 },
+  last: null,
+};
+
+let folder: string;
+let socketPath: string;
+let server: Server | undefined;
+const calls: string[] = [];
+const target: ControlTarget = {
+  status: () => status,
+  ticksAfter: (tick) => {
+    calls.push(`after ${tick}`);
+    return [];
+  },
+  pause: () => Promise.resolve(void calls.push('pause')),
+  resume: () => Promise.reject(new Error('the daemon is starting: try again when it governs')),
+};
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'tailgov-control-'));
+  socketPath = join(folder, 'control.sock');
+  calls.length = 0;
+});
+
+afterEach(() => {
+  server?.close();
+  server = undefined;
+  rmSync(folder, { recursive: true });
+});
+
+/** Sends raw text and gives back all that comes until the end. */
+function raw(text: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(socketPath, () => socket.write(text));
+    let answer = '';
+    socket.on('data', (chunk) => (answer += chunk.toString()));
+    socket.on('close', () => resolve(answer));
+    socket.on('error', reject);
+  });
+}
+
+describe('the control socket', () => {
+  it('answers status, ticks and pause, and is for its owner alone', async () => {
+    server = await startControlServer(socketPath, target);
+    expect(statSync(socketPath).mode & 0o777).toBe(0o600);
+    const client = controlClient(socketPath);
+    expect(await client.status()).toEqual(status);
+    expect(await client.ticksAfter(41)).toEqual([]);
+    expect((await client.pause()).state).toBe('governing');
+    expect(calls).toEqual(['after 41', 'pause']);
+  });
+
+  it('passes on why the daemon refuses', async () => {
+    server = await startControlServer(socketPath, target);
+    await expect(controlClient(socketPath).resume()).rejects.toMatchObject({
+      code: 'refused',
+      message: 'the daemon is starting: try again when it governs',
+    });
+  });
+
+  it('says what it knows to who asks for something else', async () => {
+    server = await startControlServer(socketPath, target);
+    const answer = await raw('DELETE /v1/everything HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n');
+    expect(answer).toContain('404');
+    expect(answer).toContain('expected one of: GET /v1/status');
+    expect(await raw('GET /v1/ticks?after=abc HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n')).toContain(
+      'after=abc: expected the number of a tick',
+    );
+  });
+
+  it('takes over a socket file that nobody listens on', async () => {
+    writeFileSync(socketPath, '');
+    server = await startControlServer(socketPath, target);
+    expect((await controlClient(socketPath).status()).pid).toBe(4711);
+  });
+
+  it('tells the client when there is no daemon', async () => {
+    await expect(controlClient(socketPath).status()).rejects.toMatchObject({ code: 'not-running' });
+  });
+});

@@ -1,0 +1,31 @@
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { createLogger } from '../../src/telemetry/logger.ts';
+
+function logged(readable: boolean, write: (log: ReturnType<typeof createLogger>) => void): string {
+  const folder = mkdtempSync(join(tmpdir(), 'tailgov-log-'));
+  const fd = openSync(join(folder, 'log'), 'w');
+  write(createLogger({ fd, readable }));
+  // Read before the descriptor is closed: what was logged must be on its way already.
+  const text = readFileSync(join(folder, 'log'), 'utf8');
+  closeSync(fd);
+  rmSync(folder, { recursive: true });
+  return text;
+}
+
+describe('createLogger()', () => {
+  it('writes a line of JSON at once', () => {
+    const line = JSON.parse(logged(false, (log) => log.warn({ control: 'policy0' }, 'refused'))) as object;
+    expect(line).toMatchObject({ level: 40, msg: 'refused', control: 'policy0', pid: process.pid });
+  });
+
+  it('writes for people on a terminal: time, level where it matters, message, data', () => {
+    const text = logged(true, (log) => {
+      log.info('governing');
+      log.error({ control: 'policy0' }, 'could not restore');
+    });
+    expect(text).toMatch(/^\d\d:\d\d:\d\d governing\n\d\d:\d\d:\d\d error: could not restore control="policy0"\n$/);
+  });
+});
