@@ -34,6 +34,7 @@ const HEARTBEAT_CHECK_MS = 500;
 const STUCK_AFTER_CHECKS = 10;
 /** Loading and verifying the BPF programs comes before the first heartbeat. */
 const START_LIMIT_MS = 30_000;
+const MOST_GUARDIANS = 5;
 
 /**
  * The daemon's main thread: it logs, serves the control socket, takes signals and watches the loop's heartbeat. It ends
@@ -80,6 +81,7 @@ class Daemon implements ControlTarget {
   #missed = 0;
   #worker: Worker | undefined;
   #guardian: Guardian | undefined;
+  #guardiansLost = 0;
   #finish: (exitCode: number) => void = () => {};
 
   constructor(options: DaemonOptions) {
@@ -95,7 +97,7 @@ class Daemon implements ControlTarget {
     let watch: NodeJS.Timeout | undefined;
     let limit: NodeJS.Timeout | undefined;
     try {
-      if (!this.#options.dryRun) this.#guardian = startGuardian({ command: this.#restoreCommand() });
+      if (!this.#options.dryRun) this.#startGuardian();
       this.#startWorker();
       watch = this.#watchHeartbeat();
       if (this.#options.durationMs !== undefined) {
@@ -279,7 +281,28 @@ class Daemon implements ControlTarget {
     if (count > 0) this.#log.info(`restored ${count} ${count === 1 ? 'control' : 'controls'}, ${when}`);
   }
 
-  #restoreCommand(): string[] {
-    return [process.execPath, fileURLToPath(import.meta.url), 'restore', '--runtime', resolve(this.#options.runtimeDirectory)];
+  #startGuardian(): void {
+    const command = [
+      process.execPath,
+      fileURLToPath(import.meta.url),
+      'restore',
+      '--runtime',
+      resolve(this.#options.runtimeDirectory),
+    ];
+    this.#guardian = startGuardian({
+      command,
+      onLost: (detail) => this.#guardianLost(detail),
+    });
+  }
+
+  /** Without a guardian a SIGKILL would leave the machine slow: another takes its place, unless they keep dying. */
+  #guardianLost(detail: string): void {
+    if (this.#state === 'stopping') return;
+    if (this.#guardiansLost++ < MOST_GUARDIANS) {
+      this.#log.warn({ detail }, 'the guardian is gone: starting another');
+      this.#startGuardian();
+    } else {
+      this.#log.error({ detail }, 'the guardian cannot be kept alive: after a SIGKILL run `tailgov restore`');
+    }
   }
 }
