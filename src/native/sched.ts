@@ -1,0 +1,54 @@
+import { constants } from 'node:os';
+import { checked, lastErrno, libc } from './libc.ts';
+import { NativeError } from './native-error.ts';
+
+const SMALLEST_MASK_BYTES = 128;
+/** 65,536 CPUs: more than any kernel can be built for. */
+const LARGEST_MASK_BYTES = 8192;
+
+/** The calling thread's id. */
+export const currentTid = (): number => libc().gettid();
+
+/**
+ * The CPUs that a thread may run on, ascending.
+ * @param tid a thread's id; 0 is the calling thread
+ * @throws NativeError ESRCH when there is no such thread
+ */
+export function affinityOf(tid: number): number[] {
+  for (let bytes = SMALLEST_MASK_BYTES; ; bytes *= 2) {
+    const mask = new Uint8Array(bytes);
+    if (libc().sched_getaffinity(tid, bytes, mask) === 0) return cpusOf(mask);
+    const errno = lastErrno();
+    // The kernel's masks are longer than this one.
+    if (errno === constants.errno.EINVAL && bytes < LARGEST_MASK_BYTES) continue;
+    throw new NativeError(`read the affinity of thread ${tid}`, errno);
+  }
+}
+
+/**
+ * Lets a thread run on these CPUs alone; the kernel leaves out those that do not exist or that its cpuset does not have.
+ * @param tid a thread's id; 0 is the calling thread
+ * @throws NativeError ESRCH when there is no such thread, EINVAL when no CPU is left
+ */
+export function setAffinity(tid: number, cpus: readonly number[]): void {
+  const mask = maskOf(cpus);
+  checked(`set the affinity of thread ${tid}`, libc().sched_setaffinity(tid, mask.length, mask));
+}
+
+/** A cpu_set_t: bit i of the mask is CPU i, bytes ascending as on little-endian machines. */
+export function maskOf(cpus: readonly number[]): Uint8Array {
+  for (const cpu of cpus) {
+    if (!Number.isInteger(cpu) || cpu < 0 || cpu >= LARGEST_MASK_BYTES * 8) {
+      throw new RangeError(`no CPU has the number ${cpu}`);
+    }
+  }
+  const highest = cpus.reduce((most, cpu) => Math.max(most, cpu), 0);
+  const mask = new Uint8Array(Math.max(SMALLEST_MASK_BYTES, Math.ceil((highest + 1) / 64) * 8));
+  for (const cpu of cpus) mask[cpu >> 3]! |= 1 << (cpu & 7);
+  return mask;
+}
+
+/** The inverse of `maskOf`. */
+export function cpusOf(mask: Uint8Array): number[] {
+  return Array.from({ length: mask.length * 8 }, (_, cpu) => cpu).filter((cpu) => mask[cpu >> 3]! & (1 << (cpu & 7)));
+}
