@@ -132,7 +132,9 @@ export const corei7_1165g7: PowerModel = fitPowerModel(
 
 /** The formula and the parameters in one line, for reports. */
 export function describePowerModel(model: PowerModel): string {
-  const volts = model.voltages.map(({ frequencyKhz, volts: v }) => `${v} V at ${frequencyKhz / KHZ_PER_GHZ} GHz`).join(', ');
+  const volts = model.voltages
+    .map(({ frequencyKhz, volts: v }) => `${v} V at ${frequencyKhz / KHZ_PER_GHZ} GHz`)
+    .join(', ');
   return (
     `P = ${model.staticWatts.toFixed(2)} W + Σ over ${model.coreCount} cores of ` +
     `${model.idleCoreWatts} W · (1 − busy) + (${model.awakeWattsPerVolt} W/V · V + ${model.capacitanceNf.toFixed(2)} nF · V² · f) · busy; V: ${volts}`

@@ -30,9 +30,11 @@ const DURATION_NS: Readonly<Record<string, number>> = {
 const FREQUENCY_KHZ: Readonly<Record<string, number>> = { kHz: 1, MHz: 1_000, GHz: 1_000_000 };
 const QUANTITY = /^(\d+(?:\.\d+)?)\s*([A-Za-zµ]+)$/;
 
-/** @returns nanoseconds, or undefined where the text is no duration such as `5ms`, `1.5s`, `1min`. */
+/** @returns whole nanoseconds, or undefined where the text is no duration such as `5ms`, `1.5s`, `1min`. */
 export function parseDurationNs(text: string): number | undefined {
-  return parseQuantity(text, DURATION_NS);
+  const ns = parseQuantity(text, DURATION_NS);
+  // 1.001 · 1e6 is 1000999.9999999999, and only whole numbers become bigints.
+  return ns === undefined ? undefined : Math.round(ns);
 }
 
 /** @returns kHz, or undefined where the text is no frequency such as `2.4GHz`, `800MHz`. */
@@ -56,7 +58,8 @@ function parseQuantity(text: string, units: Readonly<Record<string, number>>): n
   const match = QUANTITY.exec(text.trim());
   if (match === null) return undefined;
   const factor = Object.hasOwn(units, match[2]!) ? units[match[2]!] : undefined;
-  return factor === undefined ? undefined : Number(match[1]) * factor;
+  const value = factor === undefined ? NaN : Number(match[1]) * factor;
+  return Number.isFinite(value) ? value : undefined;
 }
 
 /** `0.99` → `p99`, `0.999` → `p99.9` */
@@ -66,14 +69,16 @@ export function formatQuantile(quantile: number): string {
 
 /** Three significant digits with the unit that reads best: `850 ns`, `12.3 µs`, `1.20 ms`, `3.00 s`. */
 export function formatNs(ns: number): string {
+  // Rounded before the unit is chosen: 999,999 ns read 1.00 ms, not 1000 µs.
+  const rounded = ns < NS_PER_US ? Math.round(ns) : Number(ns.toPrecision(3));
   const [value, unit] =
-    ns < NS_PER_US
-      ? [ns, 'ns']
-      : ns < NS_PER_MS
-        ? [ns / NS_PER_US, 'µs']
-        : ns < NS_PER_S
-          ? [ns / NS_PER_MS, 'ms']
-          : [ns / NS_PER_S, 's'];
+    rounded < NS_PER_US
+      ? [rounded, 'ns']
+      : rounded < NS_PER_MS
+        ? [rounded / NS_PER_US, 'µs']
+        : rounded < NS_PER_S
+          ? [rounded / NS_PER_MS, 'ms']
+          : [rounded / NS_PER_S, 's'];
   const digits = unit === 'ns' ? 0 : value < 10 ? 2 : value < 100 ? 1 : 0;
   return `${value.toFixed(digits)} ${unit}`;
 }
