@@ -65,3 +65,8 @@ export class UsageError extends TailgovError<'usage'> {
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
+
+/** The stable code of our own errors; `internal` for anything else, which is a bug of ours. */
+export function codeOf(error: unknown): string {
+  return error instanceof TailgovError ? String(error.code) : 'internal';
+}

@@ -1,7 +1,7 @@
 import { parentPort, receiveMessageOnPort, workerData, type MessagePort } from 'node:worker_threads';
 import { composeGovernor, type Governor } from '../compose/compose-governor.ts';
 import { systemClock } from '../core/clock.ts';
-import { messageOf, TailgovError } from '../core/errors.ts';
+import { codeOf, messageOf } from '../core/errors.ts';
 import type { Alarm } from '../core/sensor.ts';
 import { NS_PER_MS } from '../core/units.ts';
 import { controllers } from '../controller/registry.ts';
@@ -44,7 +44,7 @@ export function runLoopThread(): void {
     // Whatever was engaged must not stay so: nobody governs from here on.
     const restored = governor === undefined ? [] : tryRelease(governor, post);
     governor?.close();
-    const code = error instanceof TailgovError ? error.code : 'internal';
+    const code = codeOf(error);
     const failed = restored.filter((control) => control.outcome === 'failed').map((control) => control.control);
     const suffix = failed.length > 0 ? `; could not restore ${failed.join(', ')}` : '';
     post({ type: 'failed', code, message: `${code === 'internal' ? stackOf(error) : messageOf(error)}${suffix}` });

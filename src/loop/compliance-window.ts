@@ -14,7 +14,7 @@ interface Slice {
 export class ComplianceWindow {
   readonly #slo: Slo;
   readonly #sliceMs: number;
-  #slices: Slice[] = [];
+  readonly #slices: Slice[] = [];
 
   constructor(slo: Slo) {
     this.#slo = slo;

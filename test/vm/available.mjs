@@ -30,7 +30,6 @@ export function completionStamp() {
  */
 export function vmAvailable() {
   const no = (reason) => ({ ok: false, reason });
-  if (process.env.CI) return no('a guest is not booted in continuous integration');
   if (process.platform !== 'linux' || process.arch !== 'x64') {
     return no(`the guest is an x86_64 Linux, this is ${process.platform} on ${process.arch}`);
   }

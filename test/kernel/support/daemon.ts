@@ -21,7 +21,7 @@ export class Bench {
   readonly runtime = join(this.folder, 'run');
   readonly config = join(this.folder, 'tailgov.yaml');
   readonly client: ControlClient = controlClient(join(this.runtime, 'control.sock'));
-  #daemons: ChildProcess[] = [];
+  readonly #daemons: ChildProcess[] = [];
 
   constructor(config: string) {
     mkdirSync(this.runtime);
