@@ -1,0 +1,152 @@
+import { z } from 'zod';
+import type { Controller, ControllerInput, ControllerOutput, Level } from '../core/controller.ts';
+import { controllerKind } from '../core/controller-kind.ts';
+import { formatNs, formatQuantile } from '../core/units.ts';
+import { busyShare, certainShare, logLevelChange } from './evidence.ts';
+import { guardedController } from './guarded-controller.ts';
+import { guardParameters } from './guard-parameters.ts';
+import { percent } from './percent.ts';
+
+const parameters = z.strictObject({
+  setpoint: z.number().min(0.3).max(1).default(0.8).describe('Where latency is to settle, as a share of the SLO'),
+  kp: z
+    .number()
+    .min(0)
+    .max(2)
+    .default(0.2)
+    .describe('Proportional gain: the share of the model’s correction made at once'),
+  ki: z.number().min(0.01).max(2).default(0.3).describe('Integral gain: the share of the correction added a window'),
+  kd: z
+    .number()
+    .min(0)
+    .max(2)
+    .default(0.2)
+    .describe('Derivative gain: the share of a window’s change of latency answered at once'),
+  deadband: z
+    .number()
+    .min(0)
+    .max(0.5)
+    .default(0.06)
+    .describe('Changes of the level by less than this share of it are not made'),
+  slewUp: z
+    .number()
+    .min(0.01)
+    .max(1000)
+    .default(5)
+    .describe('The fastest rise of the level, in full capacity a second'),
+  slewDown: z
+    .number()
+    .min(0.001)
+    .max(1000)
+    .default(0.15)
+    .describe('The fastest fall of the level, in full capacity a second'),
+  ...guardParameters.shape,
+});
+
+type PidParameters = z.output<typeof parameters>;
+
+export interface PidState {
+  /** ln(level): what the integral holds. */
+  readonly integral: number;
+  /** ln(level) that all terms together wanted, before any limit. */
+  readonly wanted: number;
+  /** The level after the slew limits; it moves on while `asked` waits for the deadband. */
+  readonly ramp: Level;
+  /** The last level asked for. */
+  readonly asked: Level;
+  /** ln(latency) behind a first-order filter; null until there was a latency. */
+  readonly filtered: number | null;
+}
+
+/** The logarithm stops here: no level is zero. */
+const LOWEST_LEVEL = 0.001;
+const logLevel = (level: Level) => Math.log(Math.max(LOWEST_LEVEL, level));
+
+/**
+ * PID on latency, in logarithms, with the gain that a queue has: `logLevelChange` turns the deviation into the change of level
+ * that a queue of this utilisation needs. Time is counted in windows of the measurement (the dead time), so that the same
+ * gains fit a service of ten and of ten thousand requests a second.
+ */
+export function pidLaw(p: PidParameters): Controller<PidState> {
+  function initial(level: Level): PidState {
+    return { integral: logLevel(level), wanted: logLevel(level), ramp: level, asked: level, filtered: null };
+  }
+
+  function step(input: ControllerInput, state: PidState): ControllerOutput<PidState> {
+    const { observation, slo, limits, elapsedMs, appliedLevel } = input;
+    const { quantileNs } = observation;
+    if (quantileNs === null || quantileNs <= 0) {
+      return { level: state.asked, state, reason: `nothing completed: staying at ${percent(state.asked)}` };
+    }
+    const clamp = (level: Level) => Math.min(limits.max, Math.max(limits.min, level));
+    const windows = Math.min(1, elapsedMs / Math.max(observation.windowMs, elapsedMs, 1));
+    const busy = busyShare(observation);
+    const ratio = ratioToTarget(quantileNs / slo.latencyNs, certainShare(observation, slo, p.confidence), p.setpoint);
+    const correction = logLevelChange(ratio, busy);
+
+    // Back-calculation: where the machine is instead of where the terms wanted it (a clamp, a step of its ladder, the slew
+    // limits) pulls the integral there, so that it is never further off than one correction.
+    const mismatch = logLevel(appliedLevel) - state.wanted;
+    const pulled = state.integral + p.ki * windows * (correction + mismatch);
+    // Where the machine gives more than was asked and that does not meet the SLO, there is no point in asking for less.
+    const overSlo = quantileNs > slo.latencyNs;
+    const tooLittle = overSlo && appliedLevel > state.asked * (1 + p.deadband);
+    const integral = clampLog(tooLittle ? Math.max(pulled, logLevel(appliedLevel)) : pulled, limits);
+
+    const measured = Math.log(quantileNs);
+    const filtered = state.filtered === null ? measured : state.filtered + (measured - state.filtered) * windows;
+    // What the filter has still to follow is the slope times its time constant, one window.
+    const slope = logLevelChange(Math.exp(measured - filtered), busy);
+
+    const wanted = integral + p.kp * correction + p.kd * slope;
+    const seconds = elapsedMs / 1000;
+    const from = tooLittle ? appliedLevel : state.ramp;
+    const slowest = from - p.slewDown * seconds;
+    const fastest = from + p.slewUp * seconds;
+    const ramp = clamp(Math.min(fastest, Math.max(slowest, Math.exp(wanted))));
+    const moves = (overSlo && ramp > state.asked) || Math.abs(ramp - state.asked) > p.deadband * state.asked;
+    const level = clamp(moves ? ramp : state.asked);
+    return {
+      level,
+      state: { integral, wanted, ramp, asked: level, filtered },
+      reason: reasonOf(input, quantileNs, ratio, level, state.asked, p.setpoint),
+    };
+  }
+
+  return { name: 'pid', initial, step };
+}
+
+const clampLog = (log: number, limits: ControllerInput['limits']) =>
+  Math.min(logLevel(limits.max), Math.max(logLevel(limits.min), log));
+
+/** One step sees latency as no further than this many times over its target: an outlier is no trend. */
+const FARTHEST = 8;
+
+/** Latency ÷ target; 1 while it is over the lower target that the counts make certain, and not over the upper one. */
+function ratioToTarget(share: number, certain: number, setpoint: number): number {
+  if (share > setpoint) return Math.min(FARTHEST, share / setpoint);
+  return share < setpoint * certain ? share / (setpoint * certain) : 1;
+}
+
+function reasonOf(
+  { slo }: ControllerInput,
+  quantileNs: number,
+  ratio: number,
+  level: Level,
+  before: Level,
+  setpoint: number,
+): string {
+  const figure = `${formatQuantile(slo.quantile)} ${formatNs(quantileNs)}`;
+  const target = formatNs(setpoint * slo.latencyNs);
+  const place =
+    ratio > 1 ? `over the target ${target}` : ratio < 1 ? `under the target ${target}` : `near the target ${target}`;
+  const move = level > before ? 'up to' : level < before ? 'down to' : 'staying at';
+  return `${figure} ${place}: ${move} ${percent(level)}`;
+}
+
+export const pid = controllerKind({
+  name: 'pid',
+  summary: 'Steers latency to a share of the SLO with a PID law whose gain follows utilisation',
+  parameters,
+  create: (p) => guardedController(pidLaw(p), p),
+});

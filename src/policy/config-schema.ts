@@ -1,0 +1,60 @@
+import { z } from 'zod';
+import { durationMs, durationNs, frequencyKhz, quantile } from '../core/quantity-schema.ts';
+
+const port = () => z.int().min(1).max(65_535);
+const NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/;
+const NAME_EXPECTED = 'a name of up to 63 letters, digits, dots, dashes and underscores';
+
+const text = (expected: string) =>
+  z.string({ error: ({ input }) => `${input === undefined ? 'missing' : 'no text'}, expected ${expected}` });
+
+const serviceSchema = z.strictObject({
+  name: text(NAME_EXPECTED)
+    .regex(NAME, { error: ({ input }) => `${JSON.stringify(input)} given, expected ${NAME_EXPECTED}` })
+    .describe('What the service is called in logs, metrics and commands'),
+  target: z
+    .strictObject({
+      port: port().optional().describe('The TCP port that the server listens on'),
+      ports: z.array(port()).min(1).optional().describe('The TCP ports, where there are several'),
+    })
+    .meta({ oneOf: [{ required: ['port'] }, { required: ['ports'] }] })
+    .describe('The server that is governed'),
+  slo: z
+    .strictObject({
+      quantile: quantile().prefault('p99').describe('The share of requests that must be fast enough'),
+      latency: durationNs({ min: '1us', max: '10min' }).describe('How fast they must be'),
+      window: durationMs({ min: '1s', max: '1d' })
+        .prefault('1min')
+        .describe('The time over which compliance is counted'),
+    })
+    .describe('The latency objective'),
+  policy: text('a policy’s file name').min(1).describe('The policy file, relative to this file'),
+});
+
+/** `tailgov.yaml`: what is governed on this machine. */
+export const configSchema = z.strictObject({
+  services: z.array(serviceSchema).min(1).describe('What is governed'),
+  actuators: z
+    .strictObject({
+      frequency: z
+        .strictObject({
+          method: z.enum(['auto', 'cap']).default('auto').describe('How frequencies are set; auto probes the driver'),
+          min: frequencyKhz().optional().describe('No lower frequency is asked for'),
+          max: frequencyKhz().optional().describe('No higher frequency is asked for'),
+        })
+        .prefault({})
+        .describe('CPU frequency'),
+    })
+    .prefault({})
+    .describe('What may be changed, within which limits'),
+  onExit: z
+    .enum(['original', 'max', 'leave'])
+    .default('original')
+    .describe('What becomes of the frequency controls at exit: put back, full speed, or left as they are'),
+  runtimeDirectory: text('an absolute directory')
+    .regex(/^\//, { error: ({ input }) => `${JSON.stringify(input)} given, expected an absolute directory` })
+    .optional()
+    .describe('Where the journal and the control socket live; absent: $RUNTIME_DIRECTORY or /run/tailgov'),
+});
+
+export type ParsedConfig = z.output<typeof configSchema>;

@@ -1,0 +1,147 @@
+import { dirname, resolve } from 'node:path';
+import type { OnExit } from '../core/actuator.ts';
+import type { ControllerRegistry } from '../core/controller-kind.ts';
+import { type FileProblem, PolicyError } from '../core/errors.ts';
+import type { Slo } from '../core/slo.ts';
+import { formatKhz, type KiloHertz } from '../core/units.ts';
+import { configSchema, type ParsedConfig } from './config-schema.ts';
+import { badFile, loadPolicy, type Policy } from './load-policy.ts';
+import { check, type Complaint } from './problems.ts';
+import { readYamlFile, type YamlFile } from './yaml-file.ts';
+
+export interface ServiceConfig {
+  readonly name: string;
+  readonly ports: readonly number[];
+  readonly slo: Slo;
+  readonly policy: Policy;
+}
+
+/** What is governed on this machine. */
+export interface Config {
+  readonly file: string;
+  readonly services: readonly ServiceConfig[];
+  readonly frequency: { readonly method: 'auto' | 'cap'; readonly minKhz?: KiloHertz; readonly maxKhz?: KiloHertz };
+  readonly onExit: OnExit;
+  readonly runtimeDirectory?: string;
+}
+
+/** @throws PolicyError with all problems of the file and of the policies that it names */
+export function loadConfig(file: string, registry: ControllerRegistry): Config {
+  return configOf(readYamlFile(file), registry);
+}
+
+/** @throws PolicyError with all problems of the file and of the policies that it names */
+export function configOf(yaml: YamlFile, registry: ControllerRegistry): Config {
+  const parsed = check(configSchema, yaml.data);
+  const complaints = [
+    ...(parsed.ok ? [] : parsed.complaints),
+    ...targetComplaints(yaml.data),
+    ...duplicates(yaml.data),
+  ];
+  if (parsed.ok) complaints.push(...frequencyComplaints(parsed.value));
+  const own = complaints.length > 0 ? badFile(yaml, complaints).problems : [];
+
+  const policies = loadPolicies(yaml, registry);
+  if (!parsed.ok || own.length > 0 || policies.problems.length > 0) {
+    throw new PolicyError('bad-file', [...own, ...policies.problems]);
+  }
+
+  const { services, actuators, onExit, runtimeDirectory } = parsed.value;
+  const { method, min, max } = actuators.frequency;
+  return {
+    file: yaml.file,
+    services: services.map(({ name, target, slo, policy }) => ({
+      name,
+      ports: target.ports ?? [target.port!],
+      slo: { quantile: slo.quantile, latencyNs: slo.latency, windowMs: slo.window },
+      policy: policies.byPath.get(pathOf(yaml, policy))!,
+    })),
+    frequency: { method, ...(min === undefined ? {} : { minKhz: min }), ...(max === undefined ? {} : { maxKhz: max }) },
+    onExit,
+    ...(runtimeDirectory === undefined ? {} : { runtimeDirectory }),
+  };
+}
+
+/** A policy's path is relative to the config that names it. */
+const pathOf = (yaml: YamlFile, policy: string): string => resolve(dirname(yaml.file), policy);
+
+/** Loads each policy that is named, once. One that cannot be read is a problem at the place that names it. */
+function loadPolicies(yaml: YamlFile, registry: ControllerRegistry) {
+  const byPath = new Map<string, Policy>();
+  const problems: FileProblem[] = [];
+  const tried = new Set<string>();
+  for (const [index, { policy }] of servicesIn(yaml.data).entries()) {
+    if (typeof policy !== 'string' || policy === '') continue;
+    const path = pathOf(yaml, policy);
+    if (tried.has(path)) continue;
+    tried.add(path);
+    try {
+      byPath.set(path, loadPolicy(path, registry));
+    } catch (error) {
+      if (!(error instanceof PolicyError)) throw error;
+      if (error.code === 'unreadable') {
+        const why = error.problems.map(({ message }) => message).join(', ');
+        problems.push(yaml.problemAt(['services', index, 'policy'], `policy ${path} ${why}`));
+      } else {
+        problems.push(...error.problems);
+      }
+    }
+  }
+  return { byPath, problems };
+}
+
+/*
+ * What a schema cannot say, judged on the data as it was read, so that it is reported together with whatever else is wrong.
+ */
+
+type RawService = Readonly<Record<string, unknown>>;
+
+function servicesIn(data: unknown): readonly RawService[] {
+  const services: unknown = isMapping(data) ? data['services'] : undefined;
+  return Array.isArray(services) ? services.map((service: unknown) => (isMapping(service) ? service : {})) : [];
+}
+
+function isMapping(value: unknown): value is RawService {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function targetComplaints(data: unknown): readonly Complaint[] {
+  return servicesIn(data).flatMap(({ target }, index) => {
+    if (!isMapping(target)) return [];
+    const path = ['services', index, 'target'];
+    const keys = Object.keys(target);
+    if (keys.length === 0) return [{ path, message: 'no port given, expected port or ports' }];
+    const both = keys.includes('port') && keys.includes('ports');
+    return both ? [{ path, message: 'port and ports given, expected one of them' }] : [];
+  });
+}
+
+function duplicates(data: unknown): readonly Complaint[] {
+  const complaints: Complaint[] = [];
+  const names = new Map<unknown, number>();
+  const ports = new Map<unknown, number>();
+  const see = (seen: Map<unknown, number>, value: unknown, index: number, path: PropertyKey[], noun: string) => {
+    const first = seen.get(value);
+    if (first === undefined) seen.set(value, index);
+    else
+      complaints.push({ path, message: `${noun} ${String(value)} is taken by service ${first + 1}, expected another` });
+  };
+  for (const [index, { name, target }] of servicesIn(data).entries()) {
+    if (typeof name === 'string') see(names, name, index, ['services', index, 'name'], 'name');
+    if (!isMapping(target)) continue;
+    const { port, ports: list } = target;
+    if (typeof port === 'number') see(ports, port, index, ['services', index, 'target', 'port'], 'port');
+    if (!Array.isArray(list)) continue;
+    for (const [position, entry] of list.entries()) {
+      if (typeof entry === 'number') see(ports, entry, index, ['services', index, 'target', 'ports', position], 'port');
+    }
+  }
+  return complaints;
+}
+
+function frequencyComplaints({ actuators }: ParsedConfig): readonly Complaint[] {
+  const { min, max } = actuators.frequency;
+  if (min === undefined || max === undefined || min <= max) return [];
+  const message = `${formatKhz(min)} given, expected at most max, ${formatKhz(max)}`;
+  return [{ path: ['actuators', 'frequency', 'min'], message }];
+}

@@ -1,0 +1,97 @@
+import { readFileSync, statSync } from 'node:fs';
+import { isMap, isScalar, LineCounter, type Node, parseDocument } from 'yaml';
+import { type FileProblem, messageOf, PolicyError } from '../core/errors.ts';
+import { tooDeepAt } from './nesting.ts';
+
+/** No policy or config comes near this; a log or a disk image given by mistake does. */
+const LARGEST_BYTES = 1024 * 1024;
+/** More alias expansions than this are a bomb, not a file. */
+const MOST_ALIASES = 100;
+/** One unclosed bracket can make the parser complain of every line after it. */
+const MOST_COMPLAINTS = 20;
+
+/** A YAML file's data, and where in the file each part of it stands. */
+export interface YamlFile {
+  readonly file: string;
+  readonly data: unknown;
+  /** A problem with the value at a path; where it is absent, at the nearest parent that is there. */
+  problemAt(path: readonly PropertyKey[], message: string): FileProblem;
+  /** A problem with a key of the mapping at a path. */
+  problemAtKey(path: readonly PropertyKey[], key: string, message: string): FileProblem;
+}
+
+/** @throws PolicyError for a file that cannot be read, is too large, or is no YAML that can be trusted */
+export function readYamlFile(file: string): YamlFile {
+  const unreadable = (why: string, cause?: unknown) =>
+    new PolicyError('unreadable', [{ file, line: 1, column: 1, message: `cannot be read: ${why}` }], { cause });
+  let text: string;
+  try {
+    const status = statSync(file);
+    if (!status.isFile()) throw new Error('it is not a regular file, expected a YAML file');
+    if (status.size > LARGEST_BYTES) throw new Error(`it has ${status.size} bytes, expected at most ${LARGEST_BYTES}`);
+    text = readFileSync(file, 'utf8');
+  } catch (error) {
+    throw unreadable(withoutCall(messageOf(error)), error);
+  }
+  return parseYaml(file, text);
+}
+
+/** @throws PolicyError with every syntax error, duplicate key and unknown tag */
+export function parseYaml(file: string, text: string): YamlFile {
+  const lines = new LineCounter();
+  const problemAtOffset = (offset: number, message: string): FileProblem => {
+    const { line, col } = lines.linePos(offset);
+    return { file, line: Math.max(1, line), column: Math.max(1, col), message };
+  };
+  const bad = (problems: readonly FileProblem[], cause?: unknown) => new PolicyError('bad-file', problems, { cause });
+
+  const deepOffset = tooDeepAt(text);
+  if (deepOffset !== null) {
+    // Nothing has filled the line counter yet.
+    const before = text.slice(0, deepOffset).split('\n');
+    const place = { file, line: before.length, column: before.at(-1)!.length + 1 };
+    throw bad([{ ...place, message: 'nested too deeply or indented too far, expected a policy or a config' }]);
+  }
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, stringKeys: true });
+  const complaints = [...document.errors, ...document.warnings];
+  if (complaints.length > 0) {
+    throw bad(
+      complaints.slice(0, MOST_COMPLAINTS).map(({ pos, message }) => problemAtOffset(pos[0], oneLine(message))),
+    );
+  }
+
+  let data: unknown;
+  try {
+    data = document.toJS({ maxAliasCount: MOST_ALIASES });
+  } catch (error) {
+    throw bad([problemAtOffset(0, oneLine(messageOf(error)))], error);
+  }
+
+  const nodeAt = (path: readonly PropertyKey[]): Node | null => {
+    for (let length = path.length; length > 0; length--) {
+      const node: unknown = document.getIn(path.slice(0, length), true);
+      if (node instanceof Object && 'range' in node) return node as Node;
+    }
+    return document.contents;
+  };
+  const problemAtNode = (node: Node | null, message: string) => problemAtOffset(node?.range?.[0] ?? 0, message);
+
+  return {
+    file,
+    data,
+    problemAt: (path, message) => problemAtNode(nodeAt(path), message),
+    problemAtKey(path, key, message) {
+      const parent = nodeAt(path);
+      const pair = isMap(parent)
+        ? parent.items.find((item) => isScalar(item.key) && item.key.value === key)
+        : undefined;
+      return problemAtNode(isScalar(pair?.key) ? pair.key : parent, message);
+    },
+  };
+}
+
+/** The parser's messages quote the source on further lines; a problem is one line. */
+const oneLine = (message: string) => message.split('\n', 1)[0]!.trim();
+
+/** `ENOENT: no such file or directory, stat '/x'` → without the call, which tells the reader nothing. */
+const withoutCall = (message: string) => message.replace(/, (stat|open|read) '.*'$/, '');

@@ -1,0 +1,104 @@
+import { describe, expect, it } from 'vitest';
+import { guardedController, type GuardedState } from '../../src/controller/guarded-controller.ts';
+import type { Controller } from '../../src/core/controller.ts';
+import type { Observation } from '../../src/core/controller.ts';
+import { NS_PER_MS } from '../../src/core/units.ts';
+import { input } from './observation.ts';
+
+/** A law that always wants 0.4, and counts its steps. */
+const law: Controller<number> = {
+  name: 'test',
+  initial: () => 0,
+  step: (_, steps) => ({ level: 0.4, state: steps + 1, reason: 'as ever' }),
+};
+const guarded = guardedController(law, {
+  setpoint: 0.8,
+  confidence: 0.9,
+  utilizationCeiling: 0.9,
+  idleAfter: 1000,
+  silenceAfter: 1000,
+  safeLevel: 0.9,
+});
+
+interface Run {
+  state: GuardedState<number>;
+  level: number;
+  reason: string;
+}
+
+const start: Run = { state: guarded.initial(0.4), level: 0.4, reason: '' };
+
+function step(run: Run, changes: Partial<Observation>, times = 1): Run {
+  let now = run;
+  for (let i = 0; i < times; i++) {
+    now = guarded.step(input({ utilization: 0.3, ...changes }, { appliedLevel: now.level }), now.state);
+  }
+  return now;
+}
+
+const IDLE: Partial<Observation> = { health: 'idle', requests: 0, quantileNs: null, inFlight: 0 };
+const nothing = { windowMs: 100, arrivals: 0, requests: 0, overSlo: 0, quantileNs: null };
+
+describe('guardedController()', () => {
+  it('lets the law decide while the service is active', () => {
+    const run = step(start, {}, 3);
+    expect([run.level, run.reason, run.state.law]).toEqual([0.4, 'as ever', 3]);
+  });
+
+  it('holds a short idle and takes the lowest level after a long one', () => {
+    expect(step(start, IDLE, 9).level).toBe(0.4);
+    const run = step(start, IDLE, 10);
+    expect(run.level).toBe(0.2);
+    expect(run.reason).toBe('idle for 1.0 s: idle level');
+  });
+
+  it('meets the first arrival after idle with the level from before, in one jump', () => {
+    const run = step(step(start, IDLE, 20), { requests: 1 });
+    expect([run.level, run.reason]).toEqual([0.4, 'active again: to 40 %']);
+  });
+
+  it('takes an alarm while idle for the first arrival', () => {
+    expect(step(step(start, IDLE, 20), { ...IDLE, alarmed: true }).level).toBe(0.4);
+  });
+
+  it('goes to the maximum at a stall and starts the law anew after it', () => {
+    const stalled = step(step(start, {}, 3), { health: 'stall', inFlight: 7 });
+    expect(stalled.level).toBe(1);
+    expect(stalled.reason).toContain('7 in flight');
+    const after = step(stalled, {});
+    expect([after.level, after.state.law]).toEqual([1, 0]);
+  });
+
+  it('holds a short silence and rises to the safe level after a long one', () => {
+    expect(step(start, { health: 'silence' }, 9).level).toBe(0.4);
+    expect(step(start, { health: 'silence' }, 10).level).toBe(0.9);
+    expect(step(step(start, IDLE, 20), { health: 'silence' }, 10).level).toBe(0.9);
+  });
+
+  it('never lowers the level to where the utilisation would pass the ceiling', () => {
+    const busy = guarded.step(input({ utilization: 0.85 }, { appliedLevel: 0.6 }), guarded.initial(0.6));
+    expect(busy.level).toBeGreaterThanOrEqual((0.85 * 0.6) / 0.9);
+    expect(busy.reason).toContain('utilisation ceiling');
+  });
+
+  it('raises the level of a service that stays saturated though its SLO holds', () => {
+    expect(step(start, { utilization: 1 }, 200).level).toBe(1);
+  });
+
+  it('raises at once for a queue that piles up', () => {
+    const run = step(start, { inFlight: 80 });
+    expect(run.level).toBe(1);
+    expect(run.reason).toBe('80 in flight: up to 100 %');
+  });
+
+  it('says when raising does not help', () => {
+    const slow = { quantileNs: 50 * NS_PER_MS, overSlo: 100, handlingTimeNs: 40 * NS_PER_MS, latest: nothing };
+    let state = guarded.initial(0.4);
+    let reason = '';
+    for (let i = 0; i < 60; i++) {
+      const appliedLevel = i < 10 ? 0.4 : 0.8;
+      ({ state, reason } = guarded.step(input(slow, { appliedLevel }), state));
+    }
+    expect(reason).toContain('raising does not help: handling time was 40.0 ms at 40 % and is 40.0 ms at 80 %');
+  });
+});

@@ -1,0 +1,126 @@
+import { resolve } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { controllers } from '../../src/controller/registry.ts';
+import { checkFile } from '../../src/policy/check-file.ts';
+import { loadConfig } from '../../src/policy/load-config.ts';
+import { problemsOf, scratchFiles } from './scratch-files.ts';
+
+const files = scratchFiles();
+const policy = files.write('simple.yaml', 'controller: pid\n');
+const load = (text: string) => loadConfig(files.write('tailgov.yaml', text), controllers);
+
+const service = (name: string, port: number) =>
+  `  - { name: ${name}, target: { port: ${port} }, slo: { latency: 5ms }, policy: simple.yaml }\n`;
+
+describe('loadConfig()', () => {
+  it('reads everything that it knows', () => {
+    const config = load(`services:
+  - name: cache
+    target: { ports: [11211, 11212] }
+    slo: { quantile: p99.9, latency: 1.5ms, window: 10min }
+    policy: ${policy}
+actuators: { frequency: { method: cap, min: 1.2GHz, max: 3GHz } }
+onExit: max
+runtimeDirectory: /tmp/tailgov
+`);
+    expect(config).toMatchObject({
+      services: [
+        {
+          name: 'cache',
+          ports: [11211, 11212],
+          slo: { quantile: 0.999, latencyNs: 1_500_000, windowMs: 600_000 },
+          policy: { file: policy, controllerName: 'pid' },
+        },
+      ],
+      frequency: { method: 'cap', minKhz: 1_200_000, maxKhz: 3_000_000 },
+      onExit: 'max',
+      runtimeDirectory: '/tmp/tailgov',
+    });
+  });
+
+  it('needs little, and finds the policy beside the config', () => {
+    const config = load(`services:\n${service('web', 80)}`);
+    expect(config).toEqual({
+      file: resolve(files.directory, 'tailgov.yaml'),
+      services: [
+        {
+          name: 'web',
+          ports: [80],
+          slo: { quantile: 0.99, latencyNs: 5_000_000, windowMs: 60_000 },
+          policy: expect.objectContaining({ file: policy }) as unknown,
+        },
+      ],
+      frequency: { method: 'auto' },
+      onExit: 'original',
+    });
+  });
+
+  it('tells all problems at once, those of the policies too', () => {
+    files.write('bad.yaml', 'controller: pid\nparameters: { kp: -1 }\n');
+    const text = `services:
+  - name: cache
+    target: { prt: 11211 }
+    slo: { quantile: p99, latency: 5, window: 1min }
+    policy: bad.yaml
+  - name: 'a b'
+    target: { port: 1, ports: [99999] }
+    slo: { latency: 1ms }
+    policy: nowhere.yaml
+    cores: { min: 2 }
+onExit: orignal
+telemetry: {}
+`;
+    expect(problemsOf(() => load(text))).toEqual([
+      '3:15: unknown key "prt", did you mean "port"? expected port or ports',
+      '4:36: 5 given, expected a duration from 1us up to 10min such as 5ms, 1.5s or 1min',
+      '6:11: "a b" given, expected a name of up to 63 letters, digits, dots, dashes and underscores',
+      '7:13: port and ports given, expected one of them',
+      '7:32: 99999 given, expected at most 65535',
+      '10:5: unknown key "cores", expected name, target, slo or policy',
+      '11:9: "orignal" given, did you mean "original"? expected original, max or leave',
+      '12:1: unknown key "telemetry", expected services, actuators, onExit or runtimeDirectory',
+      '2:19: -1 given, expected at least 0',
+      expect.stringMatching(/^9:13: policy .*nowhere\.yaml cannot be read: ENOENT: no such file or directory$/),
+    ]);
+  });
+
+  it('refuses a name or a port that is taken, at its place', () => {
+    expect(problemsOf(() => load(`services:\n${service('web', 80)}${service('web', 80)}`))).toEqual([
+      '3:13: name web is taken by service 1, expected another',
+      '3:34: port 80 is taken by service 1, expected another',
+    ]);
+    const list =
+      'services:\n  - { name: a, target: { ports: [80, 81, 80] }, slo: { latency: 1ms }, policy: simple.yaml }\n';
+    expect(problemsOf(() => load(list))).toEqual(['2:42: port 80 is taken by service 1, expected another']);
+  });
+
+  it('refuses an upside-down frequency range, no services, no port and a relative runtime directory', () => {
+    const one = `services:\n${service('web', 80)}`;
+    expect(problemsOf(() => load(`${one}actuators: { frequency: { min: 2GHz, max: 800MHz } }\n`))).toEqual([
+      '3:32: 2.00 GHz given, expected at most max, 800 MHz',
+    ]);
+    expect(problemsOf(() => load('services: []\n'))[0]).toBe('1:11: [] given, expected at least 1 entry');
+    expect(problemsOf(() => load(one.replace('port: 80', '')))).toEqual([
+      '2:26: no port given, expected port or ports',
+    ]);
+    expect(problemsOf(() => load('services: [{ target: { port: 80 }, slo: {} }]\n'))).toEqual([
+      '1:12: name is missing, expected a name of up to 63 letters, digits, dots, dashes and underscores',
+      '1:12: policy is missing, expected a policy’s file name',
+      '1:41: latency is missing, expected a duration from 1us up to 10min such as 5ms, 1.5s or 1min',
+    ]);
+    expect(problemsOf(() => load(`${one}runtimeDirectory: run\n`))).toEqual([
+      '3:19: "run" given, expected an absolute directory',
+    ]);
+  });
+});
+
+describe('checkFile()', () => {
+  it('tells a config from a policy by what is in it', () => {
+    const config = files.write('either.yaml', `services:\n${service('web', 80)}`);
+    expect(checkFile(config, controllers).kind).toBe('config');
+    expect(checkFile(policy, controllers).kind).toBe('policy');
+    expect(problemsOf(() => checkFile(files.write('neither.yaml', 'a: 1\n'), controllers))).toEqual([
+      '1:1: neither kind of file, expected a policy with the key controller or a config with the key services',
+    ]);
+  });
+});
