@@ -62,8 +62,11 @@ export interface AlarmSource {
 export interface Sensor {
   readonly method: SensorMethod;
   readonly unit: RequestUnit;
-  /** One snapshot a target, in the order in which the targets were given. Costs no system call a request. */
-  read(): readonly Snapshot[];
+  /**
+   * One snapshot a target, in the order in which the targets were given. Costs no system call a request.
+   * @param urgent leaves out what can wait for the next read: looks at processes, which take time for each thread
+   */
+  read(urgent?: boolean): readonly Snapshot[];
   /** Absent where nothing can wake us, as in simulation. */
   readonly alarms?: AlarmSource;
   close(): void;

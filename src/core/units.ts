@@ -43,6 +43,13 @@ export function parseFrequencyKhz(text: string): KiloHertz | undefined {
   return khz === undefined ? undefined : kiloHertz(Math.round(khz));
 }
 
+/** @returns how much a second, or undefined where the text is no rate such as `0.5/s`, `2/min`. */
+export function parseRatePerS(text: string): number | undefined {
+  const match = /^(\d+(?:\.\d+)?)\s*\/\s*(s|min|h)$/.exec(text.trim());
+  if (match === null) return undefined;
+  return (Number(match[1]) * NS_PER_S) / DURATION_NS[match[2]!]!;
+}
+
 /** @returns the quantile in 0..1 (`p99` → 0.99, `p99.9` and `p999` → 0.999), or undefined. */
 export function parseQuantile(text: string): number | undefined {
   const match = /^p(\d{1,2}(?:\.\d+)?|9\d{2,4})$/.exec(text);

@@ -7,6 +7,7 @@ import {
   parseDurationNs,
   parseFrequencyKhz,
   parseQuantile,
+  parseRatePerS,
 } from '../../src/core/units.ts';
 
 describe('parseDurationNs()', () => {
@@ -159,5 +160,15 @@ describe('formatKhz()', () => {
     [2_300_000, '2.30 GHz'],
   ])('writes %d as %s', (khz, text) => {
     expect(formatKhz(khz)).toBe(text);
+  });
+});
+
+describe('parseRatePerS()', () => {
+  test('reads rates in every unit of time that they have', () => {
+    expect(['0.5/s', '30/min', '1800 / h'].map(parseRatePerS)).toEqual([0.5, 0.5, 0.5]);
+  });
+
+  test.each(['1', '1/ms', '/s', '-1/s', 's/1', '1/s/s'])('refuses %s', (text) => {
+    expect(parseRatePerS(text)).toBeUndefined();
   });
 });

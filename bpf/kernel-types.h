@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0-only) */
+/*
+ * The few kernel types and constants that the probes touch. Only the fields that are read are declared: their places in
+ * the running kernel are found by CO-RE when the object is loaded, so the order and the sizes here mean nothing.
+ */
+#ifndef TAILGOV_KERNEL_TYPES_H
+#define TAILGOV_KERNEL_TYPES_H
+
+typedef unsigned char __u8;
+typedef unsigned short __u16;
+typedef unsigned int __u32;
+typedef unsigned long long __u64;
+typedef signed char __s8;
+typedef short __s16;
+typedef int __s32;
+typedef long long __s64;
+typedef __u16 __be16;
+typedef __u32 __be32;
+typedef __u32 __wsum;
+
+typedef __u8 u8;
+typedef __u16 u16;
+typedef __u32 u32;
+typedef __u64 u64;
+typedef __s32 s32;
+typedef __s64 s64;
+typedef _Bool bool;
+#define true 1
+#define false 0
+#ifndef NULL
+#define NULL ((void *)0)
+#endif
+
+/* include/uapi/linux/bpf.h */
+enum {
+	BPF_MAP_TYPE_ARRAY = 2,
+	BPF_MAP_TYPE_LRU_HASH = 9,
+	BPF_MAP_TYPE_SK_STORAGE = 24,
+	BPF_MAP_TYPE_RINGBUF = 27,
+	BPF_F_NO_PREALLOC = 1 << 0,
+	BPF_F_MMAPABLE = 1 << 10,
+	BPF_SK_STORAGE_GET_F_CREATE = 1,
+	BPF_RB_FORCE_WAKEUP = 2,
+	BPF_NOEXIST = 1,
+};
+
+/* include/linux/socket.h, include/linux/net.h, include/uapi/asm-generic/errno-base.h */
+enum {
+	AF_INET = 2,
+	AF_INET6 = 10,
+	MSG_OOB = 0x1,
+	MSG_PEEK = 0x2,
+	MSG_ERRQUEUE = 0x2000,
+	SOCK_NOSPACE = 2,
+	EAGAIN = 11,
+};
+
+/* include/net/tcp_states.h */
+enum {
+	TCP_FIN_WAIT1 = 4,
+	TCP_CLOSE = 7,
+	TCP_CLOSE_WAIT = 8,
+	TCP_LAST_ACK = 9,
+	TCP_LISTEN = 10,
+	TCP_CLOSING = 11,
+};
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+struct ns_common {
+	unsigned int inum;
+};
+
+struct net {
+	struct ns_common ns;
+};
+
+typedef struct {
+	struct net *net;
+} possible_net_t;
+
+struct sock_common {
+	unsigned short skc_family;
+	volatile unsigned char skc_state;
+	/* The local port, in host order; 0 once the socket has given its port back. */
+	__u16 skc_num;
+	possible_net_t skc_net;
+};
+
+struct socket {
+	unsigned long flags;
+};
+
+struct sock {
+	struct sock_common __sk_common;
+	struct socket *sk_socket;
+};
+
+struct tcp_sock {
+	/* The next byte that is expected from the peer; a FIN counts as one. */
+	u32 rcv_nxt;
+	/* The next byte that the application will read. */
+	u32 copied_seq;
+	u64 bytes_received;
+	/* CLOCK_MONOTONIC in ns when a segment was last received or sent. */
+	u64 tcp_clock_cache;
+	/* Absent where the kernel is built without MPTCP. */
+	bool is_mptcp;
+};
+
+struct bpf_iter__bpf_sk_storage_map {
+	struct bpf_iter_meta *meta;
+	struct bpf_map *map;
+	struct sock *sk;
+	void *value;
+};
+
+#pragma clang attribute pop
+
+#endif

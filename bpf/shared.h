@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0-only) */
+/*
+ * What the probes and user space share through mapped memory and the alarm ring. src/sensor/layout.ts mirrors it: change
+ * both together.
+ */
+#ifndef TAILGOV_SHARED_H
+#define TAILGOV_SHARED_H
+
+#include "kernel-types.h"
+#include "histogram.h"
+
+#define MAX_TARGETS 64 /* a power of two, below 255 */
+#define PORTS 65536
+
+enum histogram {
+	HISTOGRAM_LATENCY,
+	HISTOGRAM_SOCKET_WAIT,
+	HISTOGRAM_HANDLING_TIME,
+	HISTOGRAMS,
+};
+
+enum counter {
+	/* Turns whose first byte came, whose reply was begun, and whose socket closed before a reply. */
+	COUNTER_ARRIVALS,
+	COUNTER_REQUESTS,
+	COUNTER_ABANDONED,
+	/* Turns whose latency is over the target's slo_ns. */
+	COUNTER_OVER_SLO,
+	/* Sends that answer nothing. */
+	COUNTER_UNSOLICITED,
+	/* Events that could not be accounted. */
+	COUNTER_DROPPED,
+	/* Exact sums over COUNTER_REQUESTS turns; the sum of latencies is their sum. */
+	COUNTER_SOCKET_WAIT_NS,
+	COUNTER_HANDLING_TIME_NS,
+	COUNTERS,
+};
+
+/* A target's figures, spread over a few stripes so that CPUs seldom share a cache line. Cumulative; counts wrap. */
+struct stripe {
+	u32 counts[HISTOGRAMS][BUCKETS];
+	u64 counters[COUNTERS];
+};
+
+enum alarm_kind {
+	ALARM_LATE = 1 << 0,
+	ALARM_WAITING = 1 << 1,
+	ALARM_ARRIVAL_AFTER_IDLE = 1 << 2,
+};
+
+/* What user space asks of the probes for one target. Written by user space, but for `armed` and `late`. */
+struct target_control {
+	/* 0: no objective. */
+	u64 slo_ns;
+	u64 wait_budget_ns;
+	u32 late_budget;
+	/* Turns over the objective since ALARM_LATE was armed. */
+	u32 late;
+	/* Set of alarm_kind. User space sets bits, an alarm takes its own. */
+	u32 armed;
+	u32 reserved;
+};
+
+/* What a walk over all connections found of one target. Zeroed by user space before the walk. */
+struct walk_result {
+	/* When the oldest turn in flight arrived; 0: none in flight. */
+	u64 oldest_arrival_ns;
+	u64 in_flight;
+};
+
+struct alarm {
+	u64 at_ns;
+	u32 target;
+	/* One alarm_kind. */
+	u32 kind;
+};
+
+/* A process that reads a target's connections. */
+struct reader_key {
+	u32 target;
+	u32 tgid;
+};
+
+#endif

@@ -1,0 +1,47 @@
+import { BUCKETS } from '../core/histogram.ts';
+
+/** What bpf/shared.h lays out: the memory that the probes and this process share. Change both together. */
+export const MAX_TARGETS = 64;
+export const PORTS = 65_536;
+
+/** `counts[histogram][bucket]` of a stripe, in this order. */
+export const HISTOGRAMS = ['latency', 'socketWait', 'handlingTime'] as const;
+
+/** `counters[...]` of a stripe, in this order; each has 64 bits. */
+export const COUNTERS = [
+  'arrivals',
+  'requests',
+  'abandoned',
+  'overSlo',
+  'unsolicited',
+  'dropped',
+  'socketWaitNs',
+  'handlingTimeNs',
+] as const;
+export type Counter = (typeof COUNTERS)[number];
+
+const COUNTS_WORDS = HISTOGRAMS.length * BUCKETS;
+
+/** struct stripe, in words of 32 bits. */
+export const STRIPE = {
+  words: COUNTS_WORDS + 2 * COUNTERS.length,
+  /** Where a histogram's counts begin. */
+  histogram: (index: number): number => index * BUCKETS,
+  /** Where the low word of a counter lies, on a little-endian machine. */
+  counter: (counter: Counter): number => COUNTS_WORDS + 2 * COUNTERS.indexOf(counter),
+} as const;
+
+/** struct target_control: its size and the places of its fields, in bytes. */
+export const CONTROL = { bytes: 32, sloNs: 0, waitBudgetNs: 8, lateBudget: 16, late: 20, armed: 24 } as const;
+
+/** struct walk_result: two words of 64 bits. */
+export const WALK_RESULT = { bytes: 16, oldestArrivalNs: 0, inFlight: 8 } as const;
+
+/** struct alarm. */
+export const ALARM = { bytes: 16, atNs: 0, target: 8, kind: 12 } as const;
+
+/** enum alarm_kind. */
+export const ALARM_BITS = { late: 1, waiting: 2, 'arrival-after-idle': 4 } as const;
+
+/** struct reader_key. */
+export const READER_KEY = { target: 0, tgid: 4 } as const;

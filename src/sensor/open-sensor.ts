@@ -1,0 +1,105 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { type Clock, systemClock } from '../core/clock.ts';
+import { SensorError } from '../core/errors.ts';
+import type { Sensor } from '../core/sensor.ts';
+import type { LogLevel } from '../native/libbpf.ts';
+import { MAX_TARGETS } from './layout.ts';
+import { assertTracepointsUsable } from './probe-kernel.ts';
+import { TracepointSensor } from './tracepoint-sensor.ts';
+
+/** A server to be observed: every connection to these local ports, in the network namespace of this process. */
+export interface TargetSpec {
+  readonly name: string;
+  readonly ports: readonly number[];
+  /** Requests over this are counted as `overSlo`. */
+  readonly sloLatencyNs?: number;
+  /** When the kernel is to wake us: at so many requests over the SLO in a window, at a read that waited so long. */
+  readonly alarm?: { readonly lateBudget: number; readonly waitBudgetNs: number };
+}
+
+export interface SensorOptions {
+  readonly targets: readonly TargetSpec[];
+  readonly method?: 'auto' | 'tracepoint';
+  /** A further send belongs to the same reply when it follows within this time of the one before; 50 ms where not given. */
+  readonly extendGapNs?: number;
+  /** Where the compiled probes are; beside the program where not given. */
+  readonly objectDirectory?: string;
+  readonly clock?: Clock;
+  readonly log?: (level: LogLevel, text: string) => void;
+}
+
+/** A sensor whose targets' objectives can be changed while it measures. */
+export interface OpenedSensor extends Sensor {
+  /**
+   * Other objectives and alarms for the same targets, from now on; nothing that was measured is lost.
+   * @returns false, with nothing changed, where names or ports differ: those need another sensor
+   */
+  retarget(targets: readonly TargetSpec[]): boolean;
+}
+
+const DEFAULT_EXTEND_GAP_NS = 50_000_000;
+export const OBJECT_NAME = 'turns.bpf.o';
+
+/**
+ * Attaches probes to the kernel and starts to measure; they are gone with `close()`, or with the process.
+ * @throws SensorError whose message says what to do, where this machine cannot run them
+ * @throws RangeError for a target that makes no sense
+ */
+export function openSensor(options: SensorOptions): OpenedSensor {
+  assertTargets(options.targets);
+  const extendGapNs = options.extendGapNs ?? DEFAULT_EXTEND_GAP_NS;
+  if (!(Number.isSafeInteger(extendGapNs) && extendGapNs >= 0)) {
+    throw new RangeError(`extendGapNs is ${extendGapNs}, expected whole nanoseconds`);
+  }
+  const objectFile = findObject(options.objectDirectory);
+  assertTracepointsUsable();
+  return new TracepointSensor({
+    objectFile,
+    targets: options.targets,
+    extendGapNs,
+    clock: options.clock ?? systemClock,
+    ...(options.log === undefined ? {} : { log: options.log }),
+  });
+}
+
+function assertTargets(targets: readonly TargetSpec[]): void {
+  if (targets.length === 0) throw new SensorError('no-such-target', 'open the sensor: no target was given');
+  if (targets.length > MAX_TARGETS) {
+    throw new SensorError('too-many-targets', `open the sensor: ${targets.length} targets, at most ${MAX_TARGETS} fit`);
+  }
+  const targetOfPort = new Map<number, string>();
+  for (const { name, ports, sloLatencyNs, alarm } of targets) {
+    if (ports.length === 0) throw new SensorError('no-such-target', `target ${name} has no port`);
+    for (const port of new Set(ports)) {
+      if (!(Number.isInteger(port) && port >= 1 && port <= 65_535)) {
+        throw new RangeError(`target ${name}: port ${port}, expected 1..65535`);
+      }
+      const other = targetOfPort.get(port);
+      if (other !== undefined) throw new RangeError(`port ${port} is of target ${other} and of target ${name}`);
+      targetOfPort.set(port, name);
+    }
+    assertPositive(`target ${name}: sloLatencyNs`, sloLatencyNs);
+    assertPositive(`target ${name}: alarm.lateBudget`, alarm?.lateBudget);
+    assertPositive(`target ${name}: alarm.waitBudgetNs`, alarm?.waitBudgetNs);
+  }
+}
+
+function assertPositive(what: string, value: number | undefined): void {
+  if (value !== undefined && !(value > 0)) throw new RangeError(`${what} is ${value}, expected a positive number`);
+}
+
+/** In a checkout the sources are two folders below the root; in a package everything is in dist. */
+function findObject(directory: string | undefined): string {
+  const candidates =
+    directory === undefined
+      ? ['./bpf/', '../../dist/bpf/'].map((path) => fileURLToPath(new URL(path + OBJECT_NAME, import.meta.url)))
+      : [join(directory, OBJECT_NAME)];
+  const found = candidates.find((file) => existsSync(file));
+  if (found !== undefined) return found;
+  throw new SensorError(
+    'object-missing',
+    `find the compiled probes: no ${candidates.join(', nor ')}; run: npm run build`,
+  );
+}

@@ -1,0 +1,215 @@
+import { statSync } from 'node:fs';
+import type { Clock } from '../core/clock.ts';
+import { SensorError } from '../core/errors.ts';
+import type { Alarm, AlarmKind, AlarmSource, Snapshot } from '../core/sensor.ts';
+import { BpfObject, type Log, possibleCpus, RingBuffer, variableOffset } from '../native/libbpf.ts';
+import { ConnectionWalk, type InFlight } from './connection-walk.ts';
+import { CpuMeter } from './cpu-meter.ts';
+import { healthOf } from './health.ts';
+import { ALARM, ALARM_BITS, CONTROL, PORTS, READER_KEY, STRIPE } from './layout.ts';
+import type { OpenedSensor, TargetSpec } from './open-sensor.ts';
+import { explainRefusal } from './probe-kernel.ts';
+import { inInitialPidNamespace, procTimes } from './process-times.ts';
+import { TargetControl } from './target-control.ts';
+import { WindowReader } from './window-reader.ts';
+
+const PROGRAMS = ['data_ready', 'read_returned', 'send_returned', 'state_changed'];
+const MOST_STRIPES = 4;
+
+interface Setup {
+  readonly objectFile: string;
+  readonly targets: readonly TargetSpec[];
+  readonly extendGapNs: number;
+  readonly clock: Clock;
+  readonly log?: Log;
+}
+
+/** One target's side of the sensor. */
+interface TargetState {
+  spec: TargetSpec;
+  readonly reader: WindowReader;
+  readonly control: TargetControl;
+  readonly cpu: CpuMeter;
+  readAtNs: bigint;
+  /** When a request last completed, or nothing was in flight. */
+  progressAtNs: bigint;
+  inFlight: number;
+}
+
+/** Turns, measured from the kernel's own tracepoints for sockets. */
+export class TracepointSensor implements OpenedSensor {
+  readonly method = 'tracepoint';
+  readonly unit = 'turn';
+  readonly alarms: AlarmSource;
+  readonly #object: BpfObject;
+  readonly #clock: Clock;
+  readonly #targets: readonly TargetState[];
+  readonly #walk: ConnectionWalk;
+  readonly #pidsAreOurs = inInitialPidNamespace();
+  #closed = false;
+
+  /** @throws SensorError */
+  constructor(setup: Setup) {
+    this.#clock = setup.clock;
+    const object = BpfObject.open(setup.objectFile, setup.log === undefined ? {} : { log: setup.log });
+    this.#object = object;
+    try {
+      const stripeShift = Math.floor(Math.log2(Math.min(MOST_STRIPES, possibleCpus())));
+      load(object, setup, stripeShift);
+      const memory = object.map('.bss').mmap({ writable: true });
+      this.#walk = new ConnectionWalk(object, memory, setup.clock);
+      this.#targets = setup.targets.map((spec, index) => {
+        const controls = variableOffset(object.map('.bss'), 'controls').offset;
+        return {
+          spec,
+          reader: new WindowReader(stripesOf(object, index, 2 ** stripeShift)),
+          control: new TargetControl(memory, controls + index * CONTROL.bytes, spec),
+          cpu: new CpuMeter(setup.clock, procTimes),
+          readAtNs: 0n,
+          progressAtNs: 0n,
+          inFlight: 0,
+        };
+      });
+      this.alarms = openAlarms(object, setup.targets);
+      const portTarget = new Uint8Array(memory.buffer, variableOffset(object.map('.bss'), 'port_target').offset, PORTS);
+      setup.targets.forEach(({ ports }, index) => ports.forEach((port) => (portTarget[port] = index + 1)));
+      for (const program of PROGRAMS) object.attach(program);
+    } catch (error) {
+      object.close();
+      throw explainRefusal(error);
+    }
+    const nowNs = this.#clock.monotonicNs();
+    for (const target of this.#targets) {
+      target.readAtNs = nowNs;
+      target.progressAtNs = nowNs;
+      target.control.arm('idle');
+    }
+  }
+
+  read(urgent = false): readonly Snapshot[] {
+    this.#assertOpen();
+    const windows = this.#targets.map((target) => target.reader.read());
+    const atNs = this.#clock.monotonicNs();
+    if (windows.some(({ inFlight }) => inFlight > 0) && this.#walk.isDue(atNs)) this.#walk.walk();
+    if (!urgent) this.#lookAtProcesses(atNs);
+    return this.#targets.map((target, index): Snapshot => {
+      const window = windows[index]!;
+      const windowNs = Number(atNs - target.readAtNs);
+      if (window.requests > 0 || target.inFlight === 0) target.progressAtNs = atNs;
+      const health = healthOf({
+        windowNs,
+        arrivals: window.arrivals,
+        requests: window.requests,
+        inFlight: window.inFlight,
+        sinceProgressNs: Number(atNs - target.progressAtNs),
+        sloLatencyNs: target.spec.sloLatencyNs,
+      });
+      target.readAtNs = atNs;
+      target.inFlight = window.inFlight;
+      target.control.arm(health);
+      return {
+        target: target.spec.name,
+        method: this.method,
+        unit: this.unit,
+        atNs,
+        windowNs,
+        health,
+        ...window,
+        oldestInFlightNs: window.inFlight > 0 ? this.#walk.found(index).oldestNs : 0,
+        cpuTimeNs: target.cpu.cpuTimeNs(windowNs),
+        busiestThreadRatio: target.cpu.busiestThreadRatio,
+      };
+    });
+  }
+
+  /**
+   * What is in flight, counted by a walk over all connections, a target each: independent of the counters, which must agree.
+   * Takes time for each connection.
+   */
+  walk(): readonly InFlight[] {
+    this.#assertOpen();
+    this.#walk.walk();
+    return this.#targets.map((_, index) => this.#walk.found(index));
+  }
+
+  retarget(targets: readonly TargetSpec[]): boolean {
+    this.#assertOpen();
+    const matched = this.#targets.map((state) => {
+      const target = targets.find(({ name }) => name === state.spec.name);
+      return target !== undefined && samePorts(target, state.spec) ? { state, target } : null;
+    });
+    if (targets.length !== matched.length || matched.includes(null)) return false;
+    for (const { state, target } of matched.filter((match) => match !== null)) {
+      state.spec = target;
+      state.control.aim(target);
+    }
+    return true;
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#object.close();
+  }
+
+  #assertOpen(): void {
+    if (this.#closed) throw new SensorError('closed', 'read the sensor: it is closed');
+  }
+
+  #lookAtProcesses(nowNs: bigint): void {
+    if (!this.#pidsAreOurs || !this.#targets.some(({ cpu }) => cpu.isDue(nowNs))) return;
+    const pids: number[][] = this.#targets.map(() => []);
+    for (const [key] of this.#object.map('readers').entries()) {
+      const words = new Uint32Array(key.slice().buffer);
+      pids[words[READER_KEY.target / 4]!]?.push(words[READER_KEY.tgid / 4]!);
+    }
+    this.#targets.forEach(({ cpu }, index) => {
+      if (cpu.isDue(nowNs)) cpu.look(pids[index]!);
+    });
+  }
+}
+
+const samePorts = (a: TargetSpec, b: TargetSpec) =>
+  a.ports.length === b.ports.length && a.ports.every((port) => b.ports.includes(port));
+
+function load(object: BpfObject, setup: Setup, stripeShift: number): void {
+  const ownNetns = statSync('/proc/self/ns/net').ino;
+  object.setRodata('extend_gap_ns', bytesOf(new BigUint64Array([BigInt(setup.extendGapNs)])));
+  object.setRodata('netns_inum', bytesOf(new Uint32Array([ownNetns])));
+  object.setRodata('stripe_shift', bytesOf(new Uint32Array([stripeShift])));
+  object.map('stripes').setMaxEntries(setup.targets.length << stripeShift);
+  object.load();
+}
+
+const bytesOf = (array: BigUint64Array | Uint32Array): Uint8Array => new Uint8Array(array.buffer);
+
+function stripesOf(object: BpfObject, target: number, stripes: number): Uint32Array[] {
+  const { buffer } = object.map('stripes').mmap();
+  return Array.from(
+    { length: stripes },
+    (_, stripe) => new Uint32Array(buffer, (target * stripes + stripe) * STRIPE.words * 4, STRIPE.words),
+  );
+}
+
+function openAlarms(object: BpfObject, targets: readonly TargetSpec[]): AlarmSource {
+  const waiting: Alarm[] = [];
+  const ring = new RingBuffer(object.map('alarms'), (bytes) => waiting.push(parseAlarm(bytes, targets)));
+  return {
+    fd: ring.epollFd,
+    drain: () => {
+      ring.consume();
+      return waiting.splice(0);
+    },
+  };
+}
+
+function parseAlarm(bytes: Uint8Array, targets: readonly TargetSpec[]): Alarm {
+  const record = bytes.slice().buffer;
+  const words = new Uint32Array(record);
+  const kind = (Object.keys(ALARM_BITS) as AlarmKind[]).find((name) => ALARM_BITS[name] === words[ALARM.kind / 4]);
+  const target = targets[words[ALARM.target / 4]!];
+  if (kind === undefined || target === undefined) {
+    throw new Error(`parse an alarm: kind ${words[ALARM.kind / 4]}, target ${words[ALARM.target / 4]} are not known`);
+  }
+  return { target: target.name, kind, atNs: new BigUint64Array(record)[ALARM.atNs / 8]! };
+}

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: MIT
+/*
+ * A TCP server that makes exactly the system calls that its script says, over and over on each connection, until the peer
+ * closes: `scripted-server HOST SCRIPT`. It prints the port that it listens on.
+ *
+ *   rN  one recv of at most N bytes            sN  one blocking send of N bytes
+ *   RN  recv until N bytes have come           nN  N bytes in non-blocking sends, waiting for room between them
+ *   pN  one recv of at most N bytes, peeking   bN  send buffer of N bytes
+ *   qN  wait until N bytes can be read         wN  sleep N ms
+ *   h   shut the sending side down             c   close
+ *   x   close with a reset
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { BUFFER_BYTES = 4 << 20 };
+
+static const char *script;
+static const char payload[BUFFER_BYTES];
+
+static void fail(const char *what)
+{
+	perror(what);
+	exit(1);
+}
+
+static int receive(int fd, size_t bytes, int flags)
+{
+	static __thread char buffer[65536];
+
+	return recv(fd, buffer, bytes < sizeof(buffer) ? bytes : sizeof(buffer), flags) > 0;
+}
+
+static int receive_all(int fd, size_t bytes)
+{
+	static __thread char buffer[65536];
+
+	while (bytes > 0) {
+		ssize_t got = recv(fd, buffer, bytes < sizeof(buffer) ? bytes : sizeof(buffer), 0);
+
+		if (got <= 0)
+			return 0;
+		bytes -= got;
+	}
+	return 1;
+}
+
+static void sleep_ms(long ms)
+{
+	struct timespec time = { ms / 1000, ms % 1000 * 1000000 };
+
+	nanosleep(&time, NULL);
+}
+
+static int wait_for_bytes(int fd, int bytes)
+{
+	int available = 0;
+
+	poll(&(struct pollfd){ .fd = fd, .events = POLLIN }, 1, -1);
+	while (ioctl(fd, FIONREAD, &available) == 0 && available > 0 && available < bytes)
+		sleep_ms(1);
+	return available >= bytes;
+}
+
+static int send_without_blocking(int fd, size_t bytes)
+{
+	while (bytes > 0) {
+		ssize_t sent = send(fd, payload, bytes, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+		if (sent < 0 && errno != EAGAIN)
+			return 0;
+		if (sent > 0)
+			bytes -= sent;
+		if (bytes > 0)
+			poll(&(struct pollfd){ .fd = fd, .events = POLLOUT }, 1, -1);
+	}
+	return 1;
+}
+
+/* Returns 0 when the connection is over. */
+static int run(int fd, char command, int number)
+{
+	struct linger reset = { 1, 0 };
+
+	switch (command) {
+	case 'r':
+		return receive(fd, number, 0);
+	case 'R':
+		return receive_all(fd, number);
+	case 'p':
+		return receive(fd, number, MSG_PEEK);
+	case 's':
+		return send(fd, payload, number, MSG_NOSIGNAL) == number;
+	case 'n':
+		return send_without_blocking(fd, number);
+	case 'b':
+		return setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &number, sizeof(number)) == 0;
+	case 'q':
+		return wait_for_bytes(fd, number);
+	case 'w':
+		sleep_ms(number);
+		return 1;
+	case 'h':
+		return shutdown(fd, SHUT_WR) == 0;
+	case 'x':
+		setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+		return 0;
+	case 'c':
+		return 0;
+	default:
+		fprintf(stderr, "script: no command %c\n", command);
+		exit(2);
+	}
+}
+
+static void *serve(void *argument)
+{
+	int fd = (intptr_t)argument;
+	const char *at = script;
+
+	for (;;) {
+		char *end;
+		char command = *at;
+		int number = strtol(at + 1, &end, 10);
+
+		if (!run(fd, command, number))
+			break;
+		at = *end ? end + 1 : script;
+	}
+	close(fd);
+	return NULL;
+}
+
+int main(int argc, char **argv)
+{
+	struct sockaddr_storage address = { 0 };
+	struct sockaddr_in *v4 = (void *)&address;
+	struct sockaddr_in6 *v6 = (void *)&address;
+	socklen_t length = sizeof(address);
+	int listener;
+
+	if (argc != 3 || !*argv[2])
+		return 2;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	script = argv[2];
+	if (inet_pton(AF_INET, argv[1], &v4->sin_addr) == 1)
+		address.ss_family = AF_INET;
+	else if (inet_pton(AF_INET6, argv[1], &v6->sin6_addr) == 1)
+		address.ss_family = AF_INET6;
+	else
+		return 2;
+	listener = socket(address.ss_family, SOCK_STREAM, 0);
+	if (listener < 0 || bind(listener, (void *)&address, sizeof(address)) || listen(listener, 128))
+		fail("listen");
+	getsockname(listener, (void *)&address, &length);
+	printf("%d\n", ntohs(v4->sin_port));
+	fflush(stdout);
+	for (;;) {
+		intptr_t fd = accept(listener, NULL, NULL);
+		pthread_t thread;
+
+		if (fd < 0)
+			fail("accept");
+		if (pthread_create(&thread, NULL, serve, (void *)fd))
+			fail("pthread_create");
+		pthread_detach(thread);
+	}
+}

@@ -1,0 +1,115 @@
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer, type AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { RawClient } from './raw-client.ts';
+
+/** A real server, alone in a folder of its own. */
+export interface Server {
+  readonly port: number;
+  readonly pid: number;
+  stop(): Promise<void>;
+}
+
+const PATIENCE_MS = 20_000;
+
+/** A port of this machine that nothing listens on now. */
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+export async function startRedis(): Promise<Server> {
+  const port = await freePort();
+  const directory = mkdtempSync(join(tmpdir(), 'tailgov-redis-'));
+  const args = ['--port', `${port}`, '--save', '', '--appendonly', 'no', '--dir', directory, '--bind', '127.0.0.1'];
+  return untilItListens(spawn('redis-server', args, { stdio: 'ignore' }), port, directory);
+}
+
+/** @param site what goes into the `server` block, such as `location / { return 200 ok; }`; @param tls with a certificate of its own */
+export async function startNginx(site: string, options: { tls?: boolean } = {}): Promise<Server> {
+  const port = await freePort();
+  const directory = mkdtempSync(join(tmpdir(), 'tailgov-nginx-'));
+  const tls = options.tls === true ? makeCertificate(directory) : '';
+  writeFileSync(
+    join(directory, 'nginx.conf'),
+    `daemon off; master_process off; worker_processes 1; pid nginx.pid; error_log stderr crit;
+    events { worker_connections 256; }
+    http {
+      access_log off; client_body_temp_path t1; proxy_temp_path t2; fastcgi_temp_path t3; uwsgi_temp_path t4; scgi_temp_path t5;
+      server { listen 127.0.0.1:${port}${tls === '' ? '' : ' ssl'}; ${tls} ${site} }
+    }`,
+  );
+  const args = ['-p', directory, '-c', join(directory, 'nginx.conf'), '-e', 'stderr'];
+  return untilItListens(spawn('nginx', args, { stdio: 'ignore' }), port, directory);
+}
+
+function makeCertificate(directory: string): string {
+  const subject = ['-subj', '/CN=localhost', '-days', '2', '-keyout', 'key.pem', '-out', 'cert.pem'];
+  execFileSync('openssl', ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', ...subject], {
+    cwd: directory,
+    stdio: 'ignore',
+  });
+  return `ssl_certificate ${directory}/cert.pem; ssl_certificate_key ${directory}/key.pem; ssl_protocols TLSv1.3;`;
+}
+
+/** Compiles scripted-server.c, which says what scripts are; `start` runs as many as are wanted. */
+export class ScriptedServers {
+  readonly #directory = mkdtempSync(join(tmpdir(), 'tailgov-scripted-'));
+  readonly #program = join(this.#directory, 'scripted-server');
+
+  constructor() {
+    const source = fileURLToPath(new URL('scripted-server.c', import.meta.url));
+    execFileSync('clang', ['-O1', '-Wall', '-Werror', '-pthread', source, '-o', this.#program]);
+  }
+
+  async start(script: string, host = '127.0.0.1'): Promise<Server> {
+    const child = spawn(this.#program, [host, script], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const [line] = (await once(createInterface(child.stdout), 'line')) as [string];
+    return { port: Number(line), pid: child.pid!, stop: () => stop(child) };
+  }
+
+  remove(): void {
+    rmSync(this.#directory, { recursive: true, force: true });
+  }
+}
+
+async function untilItListens(child: ChildProcess, port: number, directory: string): Promise<Server> {
+  const server: Server = {
+    port,
+    pid: child.pid!,
+    stop: async () => {
+      await stop(child);
+      rmSync(directory, { recursive: true, force: true });
+    },
+  };
+  const deadline = performance.now() + PATIENCE_MS;
+  for (;;) {
+    const client = await RawClient.connect(port).catch(() => undefined);
+    if (client !== undefined) {
+      await client.close();
+      return server;
+    }
+    if (child.exitCode !== null || performance.now() > deadline) {
+      await server.stop();
+      throw new Error(`${child.spawnfile} does not listen on port ${port} (exit code ${child.exitCode})`);
+    }
+    await sleep(20);
+  }
+}
+
+async function stop(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const exited = once(child, 'exit');
+  child.kill('SIGKILL');
+  await exited;
+}
