@@ -1,0 +1,179 @@
+import { closeSync, openSync, readSync } from 'node:fs';
+import { StringDecoder } from 'node:string_decoder';
+import { type FileProblem, PolicyError, messageOf } from '../core/errors.ts';
+import { type KiloHertz, kiloHertz } from '../core/units.ts';
+import type { Arrivals } from './arrivals.ts';
+import type { Distribution } from './distribution.ts';
+import { slowdownAt } from './service-model.ts';
+
+/** The first line of a recording. */
+export interface RecordingHeader {
+  readonly format: 'tailgov-recording';
+  readonly version: 1;
+  readonly target: string;
+  /** What one line is: a turn or a stream. */
+  readonly unit: string;
+  /** Wall time of arrival 0, ISO 8601. */
+  readonly startedAt: string;
+  /** What the CPUs ran at, as far as it was known: handling times are replayed as demand at this frequency. */
+  readonly frequencyKhz: KiloHertz | null;
+}
+
+/** What a real service was asked, and how long it took: columns by request, in order of arrival. */
+export interface Recording {
+  readonly header: RecordingHeader;
+  /** Since the start of the recording. */
+  readonly arrivalsNs: Float64Array;
+  /** Arrival → the read that takes it. */
+  readonly socketWaitsNs: Float64Array;
+  /** That read → last byte sent. */
+  readonly handlingTimesNs: Float64Array;
+}
+
+export function recordingHeaderLine(header: Omit<RecordingHeader, 'format' | 'version'>): string {
+  return `${JSON.stringify({ format: 'tailgov-recording', version: 1, ...header })}\n`;
+}
+
+/** One request, whenever it completes: lines need not be in order. All in whole ns. */
+export function recordingLine(arrivalNs: number, socketWaitNs: number, handlingTimeNs: number): string {
+  return `[${arrivalNs},${socketWaitNs},${handlingTimeNs}]\n`;
+}
+
+const CHUNK_BYTES = 1 << 20;
+const MOST_COMPLAINTS = 20;
+
+/** @throws PolicyError for a file that cannot be read or is no recording; a last line that was cut off is left out */
+export function readRecording(file: string): Recording {
+  const reader = new RecordingReader(file);
+  let descriptor: number;
+  try {
+    descriptor = openSync(file, 'r');
+  } catch (error) {
+    const problem = { file, line: 1, column: 1, message: `cannot be read: ${messageOf(error)}` };
+    throw new PolicyError('unreadable', [problem], { cause: error });
+  }
+  try {
+    // A recording can be longer than the longest string.
+    const decoder = new StringDecoder('utf8');
+    const chunk = Buffer.alloc(CHUNK_BYTES);
+    for (let bytes = readSync(descriptor, chunk); bytes > 0; bytes = readSync(descriptor, chunk)) {
+      reader.push(decoder.write(chunk.subarray(0, bytes)));
+    }
+  } finally {
+    closeSync(descriptor);
+  }
+  return reader.finish();
+}
+
+/** Takes a recording's text piece by piece. */
+export class RecordingReader {
+  readonly #file: string;
+  readonly #problems: FileProblem[] = [];
+  #rest = '';
+  #line = 0;
+  #header: RecordingHeader | undefined;
+  /** Rows of three. */
+  #rows = new Float64Array(3 * 1024);
+  #count = 0;
+
+  constructor(file: string) {
+    this.#file = file;
+  }
+
+  push(text: string): void {
+    const lines = (this.#rest + text).split('\n');
+    this.#rest = lines.pop()!;
+    for (const line of lines) this.#take(line);
+  }
+
+  /** @throws PolicyError with the first bad lines */
+  finish(): Recording {
+    if (this.#header === undefined && this.#problems.length === 0) this.#complain('empty, expected a recording');
+    if (this.#problems.length > 0) throw new PolicyError('bad-file', this.#problems);
+    const rows = this.#rows;
+    const order = Uint32Array.from({ length: this.#count }, (_, i) => i);
+    order.sort((a, b) => rows[3 * a]! - rows[3 * b]! || a - b);
+    const column = (at: number) => Float64Array.from(order, (row) => rows[3 * row + at]!);
+    return { header: this.#header!, arrivalsNs: column(0), socketWaitsNs: column(1), handlingTimesNs: column(2) };
+  }
+
+  #take(line: string): void {
+    this.#line++;
+    if (this.#header === undefined) {
+      if (this.#problems.length === 0) this.#takeHeader(line);
+      return;
+    }
+    const row = parsedRow(line);
+    if (row === undefined) {
+      this.#complain(
+        `${JSON.stringify(line.slice(0, 60))} given, expected [arrival, socket wait, handling time] in ns`,
+      );
+      return;
+    }
+    if (3 * this.#count === this.#rows.length) {
+      const grown = new Float64Array(2 * this.#rows.length);
+      grown.set(this.#rows);
+      this.#rows = grown;
+    }
+    this.#rows.set(row, 3 * this.#count++);
+  }
+
+  #takeHeader(line: string): void {
+    const header = parsedObject(line);
+    if (header?.['format'] !== 'tailgov-recording' || header['version'] !== 1) {
+      this.#complain('no recording of version 1, expected a first line with "format":"tailgov-recording","version":1');
+      return;
+    }
+    const text = (key: string) => (typeof header[key] === 'string' ? header[key] : '');
+    const khz = header['frequencyKhz'];
+    this.#header = {
+      format: 'tailgov-recording',
+      version: 1,
+      target: text('target'),
+      unit: text('unit'),
+      startedAt: text('startedAt'),
+      frequencyKhz: typeof khz === 'number' ? kiloHertz(khz) : null,
+    };
+  }
+
+  #complain(message: string): void {
+    if (this.#problems.length >= MOST_COMPLAINTS) return;
+    this.#problems.push({ file: this.#file, line: Math.max(1, this.#line), column: 1, message });
+  }
+}
+
+/**
+ * The recorded requests as a service's arrivals and demands: the n-th arrival gets the n-th handling time, brought from the
+ * frequency that was recorded, where one was, to the simulated server's highest.
+ *
+ * @param frequencyBoundRatio as in ServiceModel
+ */
+export function replayOf(
+  recording: Recording,
+  highestKhz: number,
+  frequencyBoundRatio: number,
+): { readonly arrivals: Arrivals; readonly demand: Distribution; readonly frequencyBoundRatio: number } {
+  const recordedKhz = recording.header.frequencyKhz ?? highestKhz;
+  const slowdown = slowdownAt(recordedKhz, highestKhz, frequencyBoundRatio);
+  return {
+    arrivals: { kind: 'replay', arrivalsNs: recording.arrivalsNs },
+    demand: { kind: 'sequence', valuesNs: recording.handlingTimesNs.map((ns) => ns / slowdown) },
+    frequencyBoundRatio,
+  };
+}
+
+function parsedRow(line: string): number[] | undefined {
+  if (!line.startsWith('[') || !line.endsWith(']')) return undefined;
+  const row = line.slice(1, -1).split(',').map(Number);
+  return row.length === 3 && row.every((ns) => ns >= 0 && ns <= Number.MAX_SAFE_INTEGER) ? row : undefined;
+}
+
+function parsedObject(line: string): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(line);
+    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : undefined;
+  } catch {
+    // No JSON is as wrong as other JSON: the caller says so.
+    return undefined;
+  }
+}

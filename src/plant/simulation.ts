@@ -1,0 +1,201 @@
+import type { Actuator, Applied, AppliedFrequency, OnExit, RestoredControl } from '../core/actuator.ts';
+import type { Clock } from '../core/clock.ts';
+import type { FrequencyDomain, OperatingPoint } from '../core/machine.ts';
+import type { Health, Sensor, Snapshot } from '../core/sensor.ts';
+import { type CpuId, type KiloHertz, NS_PER_MS, NS_PER_S, kiloHertz } from '../core/units.ts';
+import { Plant, type PlantOptions } from './plant.ts';
+
+/** A request must have been in flight so long, with none completing, before the service counts as stalled. */
+const STALL_NS = NS_PER_S;
+/** How often the share of time that a service's cores are busy is looked at. */
+const LOOK_NS = NS_PER_S;
+
+export interface SimulationOptions extends PlantOptions {
+  /** What the wall clock says when the simulation starts, in ms since the epoch; default 0. Schedules go by it. */
+  readonly startWallMs?: number;
+}
+
+/**
+ * A simulated server behind the interfaces of a real one: its clock, its sensor and its actuator go into the same loop. Time
+ * passes only in `advanceTo`.
+ */
+export class Simulation {
+  readonly clock: Clock;
+  /** Reads the services in the order in which they were given. */
+  readonly sensor: Sensor;
+  readonly actuator: Actuator;
+  readonly #plant: Plant;
+
+  /** @throws RangeError when the models contradict themselves or the machine */
+  constructor(options: SimulationOptions) {
+    const plant = new Plant(options);
+    const startWallMs = options.startWallMs ?? 0;
+    this.#plant = plant;
+    this.clock = {
+      monotonicNs: () => BigInt(Math.floor(plant.nowNs)),
+      wallMs: () => startWallMs + plant.nowNs / NS_PER_MS,
+    };
+    this.sensor = simulatedSensor(plant, options);
+    this.actuator = simulatedActuator(plant, options);
+  }
+
+  get nowNs(): number {
+    return this.#plant.nowNs;
+  }
+
+  /** Energy of the package since the start, as the power model has it. */
+  get energyJoules(): number {
+    return this.#plant.joules;
+  }
+
+  /** How often a domain's frequency has changed. */
+  get transitions(): number {
+    return this.#plant.transitions;
+  }
+
+  /** Lets the server run. @throws RangeError when `untilNs` is in the past */
+  advanceTo(untilNs: number): void {
+    this.#plant.advanceTo(untilNs);
+  }
+}
+
+/** A point in time from which the next look at busy cores is measured. */
+interface Look {
+  atNs: number;
+  busyNs: number[];
+  busiestRatio: number | null;
+}
+
+function simulatedSensor(plant: Plant, { services, server }: PlantOptions): Sensor {
+  const cores = server.machine.cpus.map((_, core) => core);
+  let readAtNs = plant.nowNs;
+  const cpuTimeAtRead = services.map(() => 0);
+  const looks = services.map((): Look => ({ atNs: plant.nowNs, busyNs: cores.map(() => 0), busiestRatio: null }));
+  return {
+    method: 'simulated',
+    unit: 'turn',
+    read() {
+      const windowNs = plant.nowNs - readAtNs;
+      readAtNs = plant.nowNs;
+      return services.map((_, service) => readService(service, windowNs));
+    },
+    close() {
+      // Nothing is held.
+    },
+  };
+
+  function readService(service: number, windowNs: number): Snapshot {
+    const window = plant.takeWindow(service);
+    const inFlight = plant.inFlight(service);
+    const oldestInFlightNs = inFlight === 0 ? 0 : plant.nowNs - plant.oldestArrivalNs(service);
+    const busyNs = cores.map((core) => plant.busyNs(service, core));
+    const cpuTimeNs = busyNs.reduce((sum, ns) => sum + ns, 0);
+    const cpuTimeInWindowNs = cpuTimeNs - cpuTimeAtRead[service]!;
+    cpuTimeAtRead[service] = cpuTimeNs;
+    return {
+      target: services[service]!.name,
+      method: 'simulated',
+      unit: 'turn',
+      atNs: BigInt(Math.floor(plant.nowNs)),
+      windowNs,
+      health: healthOf(window.arrivals, window.requests, oldestInFlightNs, inFlight),
+      ...window,
+      abandoned: 0,
+      unsolicited: 0,
+      dropped: 0,
+      inFlight,
+      oldestInFlightNs,
+      cpuTimeNs: cpuTimeInWindowNs,
+      busiestThreadRatio: lookAt(service, busyNs),
+    };
+  }
+
+  /**
+   * Workers that share a queue are busy alike, whatever core each of them happens to be on; where connections belong to
+   * cores, the busiest core saturates first.
+   */
+  function lookAt(service: number, busyNs: number[]): number | null {
+    const look = looks[service]!;
+    const spanNs = plant.nowNs - look.atNs;
+    if (spanNs < LOOK_NS) return look.busiestRatio;
+    const ratios = busyNs.map((ns, core) => (ns - look.busyNs[core]!) / spanNs);
+    const granted = plant.grantedCores(service);
+    const sharesQueue = services[service]!.dispatch.kind === 'central';
+    const busiest = sharesQueue ? ratios.reduce((sum, ratio) => sum + ratio, 0) / granted.length : Math.max(...ratios);
+    looks[service] = { atNs: plant.nowNs, busyNs, busiestRatio: Math.min(1, busiest) };
+    return looks[service].busiestRatio;
+  }
+}
+
+function healthOf(arrivals: number, requests: number, oldestInFlightNs: number, inFlight: number): Health {
+  if (requests > 0) return 'active';
+  if (oldestInFlightNs >= STALL_NS) return 'stall';
+  return arrivals > 0 || inFlight > 0 ? 'active' : 'idle';
+}
+
+function simulatedActuator(plant: Plant, { services, server }: PlantOptions): Actuator {
+  const { machine } = server;
+  const targetsKhz = machine.domains.map(({ allowedMaxKhz }) => allowedMaxKhz);
+  return {
+    machine,
+    method: 'simulated',
+    engage() {
+      // Nothing that anybody else could want back.
+    },
+    apply(point): Applied {
+      services.forEach(({ name }, service) => {
+        const cores = point.cpus[name]?.map((cpu) => machine.cpus.indexOf(cpu)).filter((core) => core >= 0) ?? [];
+        // As cpuset does: a service is never left without a CPU.
+        if (cores.length > 0) plant.grant(service, cores);
+      });
+      const frequencies: AppliedFrequency[] = [];
+      let writes = 0;
+      machine.domains.forEach((domain, index) => {
+        const askedKhz = point.frequencyKhz[domain.id];
+        if (askedKhz === undefined) return;
+        const appliedKhz = nearestAllowed(domain, askedKhz);
+        const outcome =
+          appliedKhz !== askedKhz ? 'clamped' : appliedKhz === targetsKhz[index] ? 'unchanged' : 'applied';
+        if (appliedKhz !== targetsKhz[index]) writes++;
+        targetsKhz[index] = appliedKhz;
+        plant.requestFrequency(index, appliedKhz);
+        frequencies.push({
+          domain: domain.id,
+          askedKhz,
+          appliedKhz,
+          outcome,
+          ...(outcome === 'clamped' && { detail: `the simulated hardware runs at ${appliedKhz} kHz instead` }),
+        });
+      });
+      return { point: pointInForce(), frequencies, writes };
+    },
+    release(onExit: OnExit): readonly RestoredControl[] {
+      return machine.domains.map((domain, index): RestoredControl => {
+        const already = onExit === 'leave' || targetsKhz[index] === domain.allowedMaxKhz;
+        if (!already) {
+          targetsKhz[index] = domain.allowedMaxKhz;
+          plant.requestFrequency(index, domain.allowedMaxKhz);
+        }
+        return { control: domain.id, outcome: already ? 'already' : 'restored' };
+      });
+    },
+  };
+
+  function pointInForce(): OperatingPoint {
+    const frequencyKhz: Record<string, KiloHertz> = {};
+    machine.domains.forEach(({ id }, index) => (frequencyKhz[id] = targetsKhz[index]!));
+    const cpus: Record<string, readonly CpuId[]> = {};
+    services.forEach(({ name }, service) => {
+      cpus[name] = plant.grantedCores(service).map((core) => machine.cpus[core]!);
+    });
+    return { frequencyKhz, cpus };
+  }
+}
+
+/** As a cap does: the highest frequency that the hardware has and that is not above the one asked for. */
+function nearestAllowed(domain: FrequencyDomain, askedKhz: number): KiloHertz {
+  const clampedKhz = Math.min(domain.allowedMaxKhz, Math.max(domain.allowedMinKhz, askedKhz));
+  if (domain.stepsKhz === null) return kiloHertz(clampedKhz);
+  const allowed = domain.stepsKhz.filter((khz) => khz >= domain.allowedMinKhz && khz <= domain.allowedMaxKhz);
+  return allowed.findLast((khz) => khz <= clampedKhz) ?? allowed[0] ?? kiloHertz(clampedKhz);
+}

@@ -1,0 +1,227 @@
+import { busyCoreWatts } from '../../core/power-model.ts';
+import type { Slo } from '../../core/slo.ts';
+import { type KiloHertz, NS_PER_S, kiloHertz } from '../../core/units.ts';
+import { type RequestList, listRequests } from '../../plant/requests.ts';
+import type { ServerModel } from '../../plant/server-model.ts';
+import { type ServiceModel, slowdownAt } from '../../plant/service-model.ts';
+import { Simulation } from '../../plant/simulation.ts';
+
+export interface ClairvoyantInput {
+  readonly server: ServerModel;
+  /** One service with a central queue, on all CPUs, whose clients do not wait. */
+  readonly service: ServiceModel;
+  readonly seed: number;
+  readonly slo: Slo;
+  /** Between two changes of frequency: that of the policies it is compared with. */
+  readonly intervalNs: number;
+  readonly durationNs: number;
+}
+
+export interface Clairvoyant {
+  /** One frequency for all cores, interval by interval. */
+  readonly frequenciesKhz: readonly KiloHertz[];
+  /** As the plant has it, which runs this schedule: energy, and the share of requests that were late. */
+  readonly joules: number;
+  readonly requests: number;
+  readonly lateRatio: number;
+  /** False where no schedule was found that keeps the SLO: what is returned is then full speed. */
+  readonly meetsSlo: boolean;
+}
+
+/**
+ * A schedule of frequencies made with knowledge of every request: what a perfect forecaster could do who sets one frequency
+ * for all cores at the same intervals as the policies do. Its energy is one that can be reached, so it is a reference, not a
+ * bound: the search keeps, for each interval and each amount of backlog, only the cheapest way to it, and a little more may be
+ * possible.
+ *
+ * A dynamic program over backlog. A late request costs a price; for a given price the cheapest schedule is found forward in
+ * time, and the price is raised until the SLO holds over the whole run. With equal cores at one speed, first come first served is
+ * exactly this: each request goes to the core that is free first, in a time that runs at the speed of the cores; so a state is
+ * the cores' remaining work. Wake-up and transition latencies are left out in the search and are in the final run; where they
+ * break the SLO, the search is repeated with a tighter bound.
+ *
+ * @throws RangeError for a service that the program does not cover
+ */
+export function clairvoyantSchedule(input: ClairvoyantInput): Clairvoyant {
+  const { service, seed, durationNs, slo } = input;
+  if (service.dispatch.kind !== 'central' || service.cpus !== undefined) {
+    throw new RangeError(`cannot plan for ${service.name}, expected a central queue that all CPUs serve`);
+  }
+  const requests = listRequests(service, seed, durationNs);
+  for (const tightening of [1, 0.97, 0.93, 0.87, 0.8]) {
+    const schedule = cheapestWithin(input, requests, tightening * slo.latencyNs);
+    if (schedule === undefined) break;
+    const run = runSchedule(input, schedule);
+    if (run.meetsSlo) return run;
+  }
+  const highestKhz = Math.max(...ladderOf(input.server));
+  return runSchedule(input, new Array<KiloHertz>(Math.ceil(durationNs / input.intervalNs)).fill(kiloHertz(highestKhz)));
+}
+
+/** Raises the price of a late request until few enough are late. @returns undefined where no price does it */
+function cheapestWithin(
+  input: ClairvoyantInput,
+  requests: RequestList,
+  latencyNs: number,
+): readonly KiloHertz[] | undefined {
+  const tolerated = (1 - input.slo.quantile) * requests.arrivalsNs.length + 1e-9;
+  let found: readonly KiloHertz[] | undefined;
+  // In J, on a logarithmic scale: from less than any request is worth to more than a whole run.
+  let low = -9;
+  let high = 6;
+  for (let step = 0; step < 12; step++) {
+    const exponent = step === 0 ? high : (low + high) / 2;
+    const plan = cheapestPlan(input, requests, latencyNs, 10 ** exponent);
+    if (plan.late <= tolerated) {
+      found = plan.frequenciesKhz;
+      high = exponent;
+    } else if (step === 0) return undefined;
+    else low = exponent;
+  }
+  return found;
+}
+
+interface Label {
+  /** By core: remaining work, in ns at full speed. */
+  readonly backlogNs: Float64Array;
+  /** Requests on their way: arrival, and the work until they are done. */
+  readonly waiting: readonly (readonly [arrivalNs: number, doneNs: number])[];
+  readonly joules: number;
+  readonly late: number;
+  readonly cost: number;
+  readonly khz: KiloHertz | undefined;
+  readonly before: Label | undefined;
+}
+
+function cheapestPlan(input: ClairvoyantInput, requests: RequestList, latencyNs: number, latePriceJ: number) {
+  const { server, intervalNs, durationNs } = input;
+  const cores = server.machine.cpus.length;
+  const ladder = ladderOf(server);
+  const start = { joules: 0, late: 0, cost: 0, khz: undefined, before: undefined };
+  let labels: Label[] = [{ ...start, backlogNs: new Float64Array(cores), waiting: [] }];
+  let first = 0;
+  for (let fromNs = 0; fromNs < durationNs; fromNs += intervalNs) {
+    const untilNs = Math.min(durationNs, fromNs + intervalNs);
+    let next = first;
+    while (next < requests.arrivalsNs.length && requests.arrivalsNs[next]! <= untilNs) next++;
+    const best = new Map<number, Label>();
+    for (const label of labels) {
+      for (const khz of ladder) {
+        const reached = advance(input, label, khz, { requests, first, next, fromNs, untilNs, latencyNs, latePriceJ });
+        const bucket = backlogBucket(reached.backlogNs, cores * intervalNs);
+        const rival = best.get(bucket);
+        if (rival === undefined || reached.cost < rival.cost) best.set(bucket, reached);
+      }
+    }
+    labels = undominated([...best.entries()].sort(([a], [b]) => a - b).map(([, label]) => label));
+    first = next;
+  }
+  let last = labels.reduce((a, b) => (b.cost < a.cost ? b : a));
+  const { late } = last;
+  const frequenciesKhz: KiloHertz[] = [];
+  for (; last.before !== undefined; last = last.before) frequenciesKhz.push(last.khz!);
+  return { late, frequenciesKhz: frequenciesKhz.reverse() };
+}
+
+interface Interval {
+  readonly requests: RequestList;
+  readonly first: number;
+  readonly next: number;
+  readonly fromNs: number;
+  readonly untilNs: number;
+  readonly latencyNs: number;
+  readonly latePriceJ: number;
+}
+
+/** One interval at one frequency. Within it work is counted in ns at full speed since its start. */
+function advance({ server, service }: ClairvoyantInput, label: Label, khz: KiloHertz, interval: Interval): Label {
+  const { requests, first, next, fromNs, untilNs, latencyNs, latePriceJ } = interval;
+  const slowdown = slowdownAt(khz, Math.max(...ladderOf(server)), service.frequencyBoundRatio);
+  const backlogNs = label.backlogNs.slice();
+  const waiting = [...label.waiting];
+  let doneNs = sumOf(backlogNs);
+  for (let i = first; i < next; i++) {
+    let core = 0;
+    for (let other = 1; other < backlogNs.length; other++) if (backlogNs[other]! < backlogNs[core]!) core = other;
+    const arrivalNs = requests.arrivalsNs[i]!;
+    const startNs = Math.max((arrivalNs - fromNs) / slowdown, backlogNs[core]!);
+    backlogNs[core] = startNs + requests.demandsNs[i]!;
+    waiting.push([arrivalNs, backlogNs[core]!]);
+    doneNs += requests.demandsNs[i]!;
+  }
+  const spanNs = (untilNs - fromNs) / slowdown;
+  backlogNs.forEach((ns, core) => (backlogNs[core] = Math.max(0, ns - spanNs)));
+  doneNs -= sumOf(backlogNs);
+
+  let late = label.late;
+  const left: (readonly [number, number])[] = [];
+  for (const [arrivalNs, until] of waiting) {
+    // Late is counted once: when it becomes so, done or not.
+    const endNs = until <= spanNs ? fromNs + until * slowdown : untilNs;
+    if (endNs - arrivalNs > latencyNs && fromNs - arrivalNs <= latencyNs) late++;
+    if (until > spanNs) left.push([arrivalNs, until - spanNs]);
+  }
+  const { power } = server;
+  const busyNs = doneNs * slowdown;
+  const idleNs = backlogNs.length * (untilNs - fromNs) - busyNs;
+  const joules =
+    label.joules +
+    (power.staticWatts * (untilNs - fromNs) + busyCoreWatts(power, khz) * busyNs + power.idleCoreWatts * idleNs) /
+      NS_PER_S;
+  return { backlogNs, waiting: left, joules, late, cost: joules + latePriceJ * late, khz, before: label };
+}
+
+/** Finer where there is little: the difference between none and some decides more than that between much and more. */
+function backlogBucket(backlogNs: Float64Array, capacityNs: number): number {
+  return Math.floor(6 * Math.log2(1 + (40 * sumOf(backlogNs)) / capacityNs));
+}
+
+/** Of labels in order of backlog, those that no label with less backlog undercuts. */
+function undominated(labels: readonly Label[]): Label[] {
+  let cheapest = Infinity;
+  return labels.filter(({ cost }) => {
+    if (cost >= cheapest) return false;
+    cheapest = cost;
+    return true;
+  });
+}
+
+function runSchedule(
+  { server, service, seed, slo, intervalNs, durationNs }: ClairvoyantInput,
+  schedule: readonly KiloHertz[],
+): Clairvoyant {
+  const simulation = new Simulation({ server, services: [{ ...service, sloLatencyNs: slo.latencyNs }], seed });
+  let requests = 0;
+  let late = 0;
+  schedule.forEach((khz, index) => {
+    simulation.actuator.apply({
+      frequencyKhz: Object.fromEntries(server.machine.domains.map(({ id }) => [id, khz])),
+      cpus: {},
+    });
+    simulation.advanceTo(Math.min(durationNs, (index + 1) * intervalNs));
+    const [snapshot] = simulation.sensor.read();
+    requests += snapshot!.requests;
+    late += snapshot!.overSlo;
+  });
+  const lateRatio = requests === 0 ? 0 : late / requests;
+  return {
+    frequenciesKhz: schedule,
+    joules: simulation.energyJoules,
+    requests,
+    lateRatio,
+    meetsSlo: lateRatio <= 1 - slo.quantile + 1e-12,
+  };
+}
+
+const RANGE_STEPS = 12;
+
+/** What every domain can run at; of a range without steps, a dozen frequencies. */
+function ladderOf({ machine }: ServerModel): readonly KiloHertz[] {
+  const { stepsKhz, allowedMinKhz, allowedMaxKhz } = machine.domains[0]!;
+  if (stepsKhz !== null) return stepsKhz.filter((khz) => khz >= allowedMinKhz && khz <= allowedMaxKhz);
+  return Array.from({ length: RANGE_STEPS }, (_, i) =>
+    kiloHertz(allowedMinKhz + ((allowedMaxKhz - allowedMinKhz) * i) / (RANGE_STEPS - 1)),
+  );
+}
+
+const sumOf = (values: Float64Array) => values.reduce((sum, value) => sum + value, 0);

@@ -1,0 +1,179 @@
+import { describe, expect, it } from 'vitest';
+import type { Slo } from '../../src/core/slo.ts';
+import { type KiloHertz, kiloHertz } from '../../src/core/units.ts';
+import { loadTraces } from '../../src/plant/load-trace.ts';
+import { listRequests } from '../../src/plant/requests.ts';
+import type { ServiceModel } from '../../src/plant/service-model.ts';
+import { Simulation } from '../../src/plant/simulation.ts';
+import { type ClairvoyantInput, clairvoyantSchedule } from '../../src/study/reference/clairvoyant.ts';
+import { energyLowerBound } from '../../src/study/reference/lower-bound.ts';
+import { plainPower, plainServer } from '../plant/support/servers.ts';
+
+const MS = 1e6;
+const S = 1e9;
+const CORES = 4;
+const STEPS_KHZ = [1_000_000, 1_200_000, 1_400_000, 1_600_000, 1_800_000, 2_000_000].map(kiloHertz);
+const slo: Slo = { quantile: 0.99, latencyNs: 10 * MS, windowMs: 60_000 };
+
+const server = plainServer(CORES, {
+  stepsKhz: STEPS_KHZ,
+  power: {
+    ...plainPower(CORES),
+    idleCoreWatts: 0.3,
+    voltages: [
+      { frequencyKhz: 1_000_000, volts: 0.7 },
+      { frequencyKhz: 2_000_000, volts: 1 },
+    ],
+  },
+});
+
+const service = (overrides: Partial<ServiceModel> = {}): ServiceModel => ({
+  name: 'service',
+  sloLatencyNs: slo.latencyNs,
+  arrivals: { kind: 'poisson', ratePerS: 3000 },
+  demand: { kind: 'exponential', meanNs: MS },
+  frequencyBoundRatio: 0.8,
+  dispatch: { kind: 'central' },
+  ...overrides,
+});
+
+const input = (overrides: Partial<ClairvoyantInput> = {}): ClairvoyantInput => ({
+  server,
+  service: service(),
+  seed: 1,
+  slo,
+  intervalNs: 100 * MS,
+  durationNs: 4 * S,
+  ...overrides,
+});
+
+/** What a schedule costs on the plant, and whether it keeps the SLO. */
+function runOf({ service: served, seed, intervalNs, durationNs }: ClairvoyantInput, schedule: readonly KiloHertz[]) {
+  const simulation = new Simulation({ server, services: [served], seed });
+  let requests = 0;
+  let late = 0;
+  schedule.forEach((khz, index) => {
+    simulation.actuator.apply({ frequencyKhz: { policy0: khz }, cpus: {} });
+    simulation.advanceTo(Math.min(durationNs, (index + 1) * intervalNs));
+    const [snapshot] = simulation.sensor.read();
+    requests += snapshot!.requests;
+    late += snapshot!.overSlo;
+  });
+  return { joules: simulation.energyJoules, meetsSlo: late <= (1 - slo.quantile) * requests };
+}
+
+const boundOf = ({ service: served, seed, durationNs }: ClairvoyantInput) =>
+  energyLowerBound({
+    server,
+    requests: listRequests(served, seed, durationNs),
+    frequencyBoundRatio: served.frequencyBoundRatio,
+    slo,
+    durationNs,
+  }).joules;
+
+const constant = (khz: KiloHertz, { intervalNs, durationNs }: ClairvoyantInput) =>
+  new Array<KiloHertz>(Math.ceil(durationNs / intervalNs)).fill(khz);
+
+describe('listRequests()', () => {
+  it('lists the very requests that the plant brings', () => {
+    const { arrivalsNs, demandsNs } = listRequests(service(), 7, S);
+    const simulation = new Simulation({ server, services: [service()], seed: 7 });
+    simulation.advanceTo(S);
+    const [snapshot] = simulation.sensor.read();
+    expect(snapshot!.arrivals).toBe(arrivalsNs.length);
+    expect(demandsNs).toHaveLength(arrivalsNs.length);
+  });
+
+  it('cannot list what clients ask who wait for replies', () => {
+    const closed = service({ arrivals: { kind: 'closed', clients: 1, thinkTime: { kind: 'exponential', meanNs: 1 } } });
+    expect(() => listRequests(closed, 1, S)).toThrow(RangeError);
+  });
+});
+
+describe('the clairvoyant reference and the lower bound', () => {
+  const cases: readonly (readonly [string, ClairvoyantInput])[] = [
+    ['constant load', input()],
+    ['a step', input({ service: service({ trace: loadTraces['step']!(4 * S) }), seed: 2 })],
+    ['a flash crowd', input({ service: service({ trace: loadTraces['flash-crowd']!(4 * S) }), seed: 3 })],
+    [
+      'long and short requests',
+      input({
+        service: service({ demand: { kind: 'bimodal', shortNs: 0.5 * MS, longNs: 4 * MS, longRatio: 0.1 } }),
+        seed: 4,
+      }),
+    ],
+    ['an idle machine', input({ service: service({ arrivals: { kind: 'poisson', ratePerS: 20 } }), seed: 5 })],
+  ];
+  it.each(cases)('bracket what can be done: %s', (_, each) => {
+    const reference = clairvoyantSchedule(each);
+    const performance = runOf(each, constant(STEPS_KHZ.at(-1)!, each));
+    expect(performance.meetsSlo).toBe(true);
+    expect(reference.meetsSlo).toBe(true);
+    expect(reference.lateRatio).toBeLessThanOrEqual(0.01);
+    expect(reference.joules).toBeLessThanOrEqual(performance.joules);
+    const bound = boundOf(each);
+    expect(bound).toBeLessThanOrEqual(reference.joules);
+    // Not a bound that says nothing: static power and idle cores alone are less.
+    expect(bound).toBeGreaterThan((10 + 0.3 * CORES) * 4);
+    for (const khz of STEPS_KHZ) {
+      const fixed = runOf(each, constant(khz, each));
+      if (!fixed.meetsSlo) continue;
+      expect(bound).toBeLessThanOrEqual(fixed.joules);
+      expect(reference.joules, `against ${khz} kHz throughout`).toBeLessThanOrEqual(fixed.joules * 1.005);
+    }
+  });
+
+  it('the reference comes near the best of all schedules, where all can be tried', () => {
+    const few = input({ durationNs: 0.4 * S, service: service({ trace: loadTraces['step']!(0.4 * S) }) });
+    let best = Infinity;
+    const tryAll = (prefix: readonly KiloHertz[]): void => {
+      if (prefix.length < 4) {
+        for (const khz of STEPS_KHZ) tryAll([...prefix, khz]);
+        return;
+      }
+      const { joules, meetsSlo } = runOf(few, prefix);
+      if (meetsSlo) best = Math.min(best, joules);
+    };
+    tryAll([]);
+    const reference = clairvoyantSchedule(few);
+    expect(reference.meetsSlo).toBe(true);
+    expect(reference.joules).toBeGreaterThanOrEqual(best - 1e-9);
+    expect(reference.joules).toBeLessThan(best * 1.02);
+  });
+
+  it('the reference runs at full speed where nothing keeps the SLO', () => {
+    const hopeless = input({ service: service({ arrivals: { kind: 'poisson', ratePerS: 6000 } }), durationNs: S });
+    const reference = clairvoyantSchedule(hopeless);
+    expect(reference.meetsSlo).toBe(false);
+    expect(new Set(reference.frequenciesKhz)).toEqual(new Set([2_000_000]));
+  });
+
+  it('the bound is tight where all cores must run at full speed all the time', () => {
+    // Four requests every millisecond, each of one millisecond at full speed.
+    const arrivalsNs = Array.from({ length: 4 * 4000 }, (_, i) => Math.floor(i / 4) * MS);
+    const saturated = input({
+      service: service({ arrivals: { kind: 'replay', arrivalsNs }, demand: { kind: 'deterministic', meanNs: MS } }),
+    });
+    const fullSpeed = runOf(saturated, constant(STEPS_KHZ.at(-1)!, saturated));
+    const bound = boundOf(saturated);
+    expect(bound).toBeLessThanOrEqual(fullSpeed.joules);
+    expect(bound).toBeGreaterThan(0.97 * fullSpeed.joules);
+  });
+
+  it('the bound holds where a slow core draws less than an idle one, and over a range without steps', () => {
+    const odd = { ...plainServer(CORES), power: { ...server.power, idleCoreWatts: 1.5 } };
+    const requests = listRequests(service(), 6, 2 * S);
+    const bound = energyLowerBound({ server: odd, requests, frequencyBoundRatio: 0.8, slo, durationNs: 2 * S }).joules;
+    for (const khz of [1_500_000, 1_800_000, 2_000_000]) {
+      const simulation = new Simulation({ server: odd, services: [service()], seed: 6 });
+      simulation.actuator.apply({ frequencyKhz: { policy0: kiloHertz(khz) }, cpus: {} });
+      simulation.advanceTo(2 * S);
+      expect(bound).toBeLessThanOrEqual(simulation.energyJoules);
+    }
+  });
+
+  it('refuses what the program does not cover', () => {
+    const hashed = service({ dispatch: { kind: 'connection-hash', connections: 4 } });
+    expect(() => clairvoyantSchedule(input({ service: hashed }))).toThrow(RangeError);
+  });
+});
