@@ -2,7 +2,7 @@ import { kiloHertz, type CpuId, type KiloHertz } from '../core/units.ts';
 import type { FrequencyDomain, Machine } from '../core/machine.ts';
 import type { SysfsTree } from '../core/sysfs-tree.ts';
 import { parseCpuList } from '../sysfs/cpu-list.ts';
-import { CPU_DIRECTORY, CPUFREQ_DIRECTORY, policyDirectory } from '../sysfs/cpufreq-paths.ts';
+import { CPU_DIRECTORY, CPUFREQ_DIRECTORY, NO_TURBO, policyDirectory } from '../sysfs/cpufreq-paths.ts';
 
 /** One cpufreq policy as it stands; a frequency domain is made of one or more. */
 export interface PolicyInfo {
@@ -17,6 +17,10 @@ export interface PolicyInfo {
   /** Ascending; null where any frequency of the range can be asked for. */
   readonly stepsKhz: readonly KiloHertz[] | null;
   readonly governors: readonly string[];
+  /** `acpi-cpufreq`, `intel_cpufreq`, … */
+  readonly driver: string;
+  /** What to restore: the operator's maximum, also where the firmware or a switch of turbo hides it at present. */
+  readonly originalMaxKhz: KiloHertz;
 }
 
 /** A domain, and the policies that have to be written for it. */
@@ -36,13 +40,20 @@ export function machineOf(tree: SysfsTree, discovered: readonly DomainPolicies[]
   return { cpus: online.length > 0 ? online : domains.flatMap(({ cpus }) => cpus), domains };
 }
 
-/** Policies grouped by whose clocks move together, in the order of their lowest policy. */
-export function discoverDomains(tree: SysfsTree): readonly DomainPolicies[] {
+/**
+ * Policies grouped by whose clocks move together, in the order of their lowest policy.
+ * @param adjust what is known better of a policy than its files show now
+ */
+export function discoverDomains(
+  tree: SysfsTree,
+  adjust: (found: PolicyInfo) => PolicyInfo | null = (found) => found,
+): readonly DomainPolicies[] {
   const names = tree.list(CPUFREQ_DIRECTORY);
   if (!names.ok) return [];
   const policies = names.value
     .filter((name) => /^policy\d+$/.test(name))
-    .flatMap((name) => readPolicy(tree, name) ?? []);
+    .flatMap((name) => readPolicy(tree, name) ?? [])
+    .flatMap((policy) => adjust(policy) ?? []);
   let groups: { members: PolicyInfo[]; together: Set<CpuId> }[] = [];
   for (const policy of policies) {
     const siblings = new Set(clockSiblings(tree, policy));
@@ -96,29 +107,39 @@ function readPolicy(tree: SysfsTree, id: string): PolicyInfo | null {
     text(file)
       .split(/\s+/)
       .filter((word) => word !== '');
-  const steps = words('scaling_available_frequencies')
-    .map(Number)
-    .sort((a, b) => a - b);
+  // Frequencies of boost have a list of their own (cpufreq_frequency_table_attr) and count while boost is on.
+  const boosted = words('scaling_boost_frequencies').map(Number);
+  const steps = [
+    ...words('scaling_available_frequencies').map(Number),
+    ...boosted.filter((step) => step <= hardwareMax),
+  ];
+  steps.sort((a, b) => a - b);
   // With boost a driver may show a hardware maximum that is above what can be asked for.
   const maxKhz = Math.min(hardwareMax, steps.at(-1) ?? Infinity);
-  const allowedMaxKhz = isFirmwareLimit(scalingMax, khz('bios_limit'), maxKhz, steps) ? maxKhz : scalingMax;
+  const shows = (limitKhz: number) => hidesMaximum(limitKhz, scalingMax, maxKhz, steps);
+  const turbo = tree.read(NO_TURBO);
+  const noTurbo = turbo.ok && turbo.value === '1' && shows(khz('base_frequency'));
+  // The firmware's limit may be lifted at any time, and is no reason to plan with less; no_turbo is the operator's will.
+  const operatorKhz = shows(khz('bios_limit')) ? maxKhz : scalingMax;
   return {
     id,
     cpus,
     minKhz: kiloHertz(hardwareMin),
     maxKhz: kiloHertz(maxKhz),
-    allowedMinKhz: kiloHertz(Math.min(scalingMin, allowedMaxKhz)),
-    allowedMaxKhz: kiloHertz(allowedMaxKhz),
+    allowedMinKhz: kiloHertz(Math.min(scalingMin, operatorKhz)),
+    allowedMaxKhz: kiloHertz(operatorKhz),
     stepsKhz: steps.length === 0 ? null : steps.map(kiloHertz),
     governors: words('scaling_available_governors'),
+    driver: text('scaling_driver'),
+    originalMaxKhz: kiloHertz(noTurbo ? maxKhz : operatorKhz),
   };
 }
 
 /**
- * True where the maximum that shows is what the firmware allows at present, which hides the operator's. It is then taken
- * that the operator set none.
+ * True where the maximum that shows is what somebody else's limit leaves at present, which hides the operator's. It is then
+ * taken that the operator set none.
  */
-function isFirmwareLimit(scalingMaxKhz: number, limitKhz: number, maxKhz: number, steps: readonly number[]): boolean {
+function hidesMaximum(limitKhz: number, scalingMaxKhz: number, maxKhz: number, steps: readonly number[]): boolean {
   if (Number.isNaN(limitKhz) || limitKhz >= maxKhz) return false;
   return scalingMaxKhz >= (steps.findLast((step) => step <= limitKhz) ?? limitKhz);
 }

@@ -28,6 +28,11 @@ const recordSchema = z.strictObject({
   original: z.string(),
   /** Controls are restored by ascending order, then as they were written. */
   order: z.int(),
+  /**
+   * The policy's driver at the time. Under another one the original means something else (`powersave` follows the load under
+   * active intel_pstate, and is the lowest speed under every other driver), and all settings have begun anew.
+   */
+  driver: z.string().optional(),
 });
 
 /** Who took the controls, when (the boot), and below which root they are. */

@@ -1,6 +1,7 @@
 import { basename, dirname } from 'node:path/posix';
 import type { RestoredControl } from '../core/actuator.ts';
 import type { SysfsFailure, SysfsTree } from '../core/sysfs-tree.ts';
+import { GLOBAL_BOOST } from '../sysfs/cpufreq-paths.ts';
 import { realTree } from '../sysfs/real-tree.ts';
 import { readBootId } from './boot-id.ts';
 import { readJournal, refuseOther, removeJournal, type ControlRecord } from './journal.ts';
@@ -49,6 +50,10 @@ export function restoreFromJournal({
   }
 }
 
+/** How long, in all, the kernel is given to apply what was written before it is told what became of it. */
+const PATIENCE_MS = 20;
+const POLL_MS = 2;
+
 /**
  * Every control is written, also one that shows its original already: behind `scaling_min_freq` and `scaling_max_freq` the
  * kernel may hold another request, which would come to light later. What counts is what they show when all are written.
@@ -56,12 +61,25 @@ export function restoreFromJournal({
 export function restoreControls(tree: SysfsTree, records: readonly ControlRecord[]): readonly RestoredControl[] {
   const first = firstOfEach(records).sort((a, b) => a.order - b.order);
   const attempts = withoutInversion(tree, first).map((record) => {
+    if (hasOtherDriver(tree, record)) return { record, before: null, write: null };
     const before = tree.read(record.control);
-    const write = tree.write(record.control, record.original);
-    return { record, before, write };
+    if (before.ok && before.value === record.original && record.control === GLOBAL_BOOST) switchOver(tree, record);
+    return { record, before, write: writeTwice(tree, record) };
   });
-  return attempts.map(({ record: { control, original }, before, write }): RestoredControl => {
-    const after = tree.read(control);
+  let patience = PATIENCE_MS / POLL_MS;
+  return attempts.map(({ record, before, write }): RestoredControl => {
+    const { control, original } = record;
+    if (write === null) {
+      return { control, outcome: 'gone', detail: `another driver than ${record.driver} began with its own settings` };
+    }
+    let after = tree.read(control);
+    // The kernel leaves new limits to a worker, which may not have come to it yet.
+    while (write.ok && after.ok && after.value !== original && patience > 0) {
+      patience -= 1;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, POLL_MS);
+      after = tree.read(control);
+    }
+    if (write.ok && after.ok && after.value !== original) after = bringToSight(tree, record);
     if (after.ok && after.value === original) {
       return { control, outcome: before.ok && before.value === original ? 'already' : 'restored' };
     }
@@ -75,10 +93,43 @@ export function restoreControls(tree: SysfsTree, records: readonly ControlRecord
   });
 }
 
-/** What was written down first is the original. */
+/**
+ * A CPU that comes makes amd-pstate (Linux 6.1) show boost as on, while the other CPUs stay without; to write what shows would
+ * change nothing.
+ */
+function switchOver(tree: SysfsTree, { control, original }: ControlRecord): void {
+  tree.write(control, original === '1' ? '0' : '1');
+}
+
+/**
+ * A request that stands already changes nothing, also where something else shows (amd-pstate after a switch of boost): a
+ * wider one in between makes the kernel look again.
+ */
+function bringToSight(tree: SysfsTree, { control, original }: ControlRecord) {
+  const wider = { scaling_max_freq: 1, scaling_min_freq: -1 }[basename(control)];
+  if (wider !== undefined && tree.write(control, String(Number(original) + wider)).ok) tree.write(control, original);
+  return tree.read(control);
+}
+
+/** intel_pstate answers EAGAIN while its driver is being exchanged. */
+function writeTwice(tree: SysfsTree, { control, original }: ControlRecord) {
+  const write = tree.write(control, original);
+  return write.ok || write.errno !== 'EAGAIN' ? write : tree.write(control, original);
+}
+
+function hasOtherDriver(tree: SysfsTree, { control, driver }: ControlRecord): boolean {
+  if (driver === undefined) return false;
+  const now = tree.read(`${dirname(control)}/scaling_driver`);
+  return now.ok && now.value !== driver;
+}
+
+/** What was written down first is the original; of each driver, should it have changed while we governed. */
 function firstOfEach(records: readonly ControlRecord[]): ControlRecord[] {
   const byControl = new Map<string, ControlRecord>();
-  for (const record of records) if (!byControl.has(record.control)) byControl.set(record.control, record);
+  for (const record of records) {
+    const key = `${record.control} ${record.driver ?? ''}`;
+    if (!byControl.has(key)) byControl.set(key, record);
+  }
   return [...byControl.values()];
 }
 
@@ -87,7 +138,7 @@ function withoutInversion(tree: SysfsTree, records: readonly ControlRecord[]): r
   const ordered = [...records];
   for (const max of records.filter(({ control }) => basename(control) === 'scaling_max_freq')) {
     const minPath = `${dirname(max.control)}/scaling_min_freq`;
-    const min = records.find(({ control }) => control === minPath);
+    const min = records.find(({ control, driver }) => control === minPath && driver === max.driver);
     const now = tree.read(minPath);
     if (min === undefined || !now.ok) continue;
     const maxFirst = Number(max.original) >= Number(now.value);

@@ -1,10 +1,15 @@
-import { join } from 'node:path';
+import { existsSync, writeFileSync } from 'node:fs';
+import { cpus, release } from 'node:os';
+import { dirname, join } from 'node:path';
 import { Command } from 'commander';
 import { CPUFREQ_DIRECTORY, CPU_DIRECTORY } from '../sysfs/cpufreq-paths.ts';
 import { parseCpuList } from '../sysfs/cpu-list.ts';
+import { messageOf, UsageError } from '../core/errors.ts';
+import { captureMachine } from '../sysfs/capture-machine.ts';
 import { MemoryTree } from '../sysfs/memory-tree.ts';
-import { findMock, listMocks, writeMock } from '../sysfs/mock-file.ts';
+import { findMock, formatMock, listMocks, writeMock } from '../sysfs/mock-file.ts';
 import type { MockMachine } from '../sysfs/mock-machine.ts';
+import { realTree } from '../sysfs/real-tree.ts';
 import { packageRoot } from './package-root.ts';
 
 const shippedMocks = () => join(packageRoot(), 'sysfs-mocks');
@@ -45,7 +50,49 @@ export function mockCommand(): Command {
       writeMock(mock, directory);
       process.stdout.write(`${directory}: ${mock.files.size} files of ${mock.machine}\n`);
     });
+  command
+    .command('capture')
+    .description('record this machine: its cpufreq files, its topology, no serial numbers, no host name')
+    .argument('<file>', 'absent; ends in .tsv')
+    .option('--sysfs <directory>', 'what plays /sys', '/sys')
+    .addHelpText('after', '\nExample:\n  tailgov mock capture my-server.tsv')
+    .action((file: string, { sysfs }: { sysfs: string }) => {
+      const mock = capture(sysfs);
+      create(file, formatMock(mock));
+      process.stdout.write(`${file}: ${mock.files.size} files of ${mock.machine}\n`);
+      if (summarize(mock).policies === 0) process.stderr.write(`no cpufreq policy below ${sysfs}\n`);
+    });
   return command;
+}
+
+function capture(sysfs: string): MockMachine {
+  const tree = realTree(sysfs);
+  try {
+    const files = captureMachine(tree);
+    if (files.size === 0) throw new UsageError(`no machine below ${tree.root}, expected devices/system/cpu there`);
+    const driver = files.get(`${CPUFREQ_DIRECTORY}/policy0/scaling_driver`) ?? 'no cpufreq driver';
+    const online = parseCpuList(files.get(`${CPU_DIRECTORY}/online`) ?? '')?.length ?? 0;
+    // A kernel's full version may carry its builder's name.
+    const kernel = /^\d+\.\d+/.exec(release())?.[0] ?? 'unknown';
+    const model = sysfs === '/sys' ? (cpus()[0]?.model.trim() ?? '') : '';
+    const machine = `${model === '' || model === 'unknown' ? 'unnamed CPU' : model}, ${online} CPUs, ${driver}, Linux ${kernel}`;
+    const source = `recorded from a real machine by "tailgov mock capture" on ${new Date().toISOString().slice(0, 10)}`;
+    return { name: 'captured', machine, source, status: 'recorded', files };
+  } finally {
+    tree.close();
+  }
+}
+
+/** @throws UsageError where the file is there already, or its folder is not */
+function create(file: string, text: string): void {
+  if (!file.endsWith('.tsv')) throw new UsageError(`${file}, expected a name that ends in .tsv`);
+  if (existsSync(file)) throw new UsageError(`${file} is there already, expected a new file`);
+  if (!existsSync(dirname(file))) throw new UsageError(`no folder ${dirname(file)} for ${file}`);
+  try {
+    writeFileSync(file, text, { flag: 'wx' });
+  } catch (error) {
+    throw new UsageError(`write ${file}: ${messageOf(error)}`, { cause: error });
+  }
 }
 
 function summarize(mock: MockMachine): MockSummary {

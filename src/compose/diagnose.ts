@@ -1,7 +1,10 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { arch, release } from 'node:os';
 import { cpu } from 'systeminformation';
+import { findBoostSwitch } from '../actuator/boost-switch.ts';
 import { discoverDomains } from '../actuator/discover-machine.ts';
+import { knownWriters, runningCommands } from '../actuator/foreign-writers.ts';
+import { describeMethods } from '../actuator/frequency-method.ts';
 import { messageOf } from '../core/errors.ts';
 import type { SysfsTree } from '../core/sysfs-tree.ts';
 import { formatKhz } from '../core/units.ts';
@@ -25,7 +28,9 @@ export async function diagnose(tree: SysfsTree): Promise<readonly Finding[]> {
     privileges(),
     sensor(),
     frequency(tree),
-    ...governors(tree),
+    ...methods(tree),
+    ...boost(tree),
+    ...otherWriters(tree),
     virtualMachine(),
   ].flat();
 }
@@ -97,26 +102,42 @@ function frequency(tree: SysfsTree): Finding {
   }
   const driver = tree.read(`${policyDirectory(first.id)}/scaling_driver`);
   const steps = first.stepsKhz === null ? 'any frequency' : `${first.stepsKhz.length} steps`;
+  const minKhz = Math.min(...domains.map(({ domain }) => domain.minKhz));
+  const maxKhz = Math.max(...domains.map(({ domain }) => domain.maxKhz));
   return {
     check: 'frequency',
     state: 'ok',
-    detail: `${driver.ok ? driver.value : 'unnamed driver'}, ${domains.length} domains, ${formatKhz(first.minKhz)} to ${formatKhz(first.maxKhz)}, ${steps}`,
+    detail: `${driver.ok ? driver.value : 'unnamed driver'}, ${domains.length} domains, ${formatKhz(minKhz)} to ${formatKhz(maxKhz)}, ${steps}`,
   };
 }
 
-function governors(tree: SysfsTree): readonly Finding[] {
-  const policies = discoverDomains(tree).flatMap((domain) => domain.policies);
-  if (policies.length === 0) return [];
-  const lacking = policies.filter(({ governors: offered }) => !offered.includes('performance'));
-  if (lacking.length === 0) {
-    return [{ check: 'method cap', state: 'ok', detail: 'governor performance under scaling_max_freq' }];
-  }
+/** Which method `auto` takes, and what is with the others. */
+function methods(tree: SysfsTree): readonly Finding[] {
+  const all = describeMethods(tree);
+  const chosen = all.find((method) => method.chosen);
+  if (chosen === undefined) return [];
+  const others = all.filter((method) => method !== chosen).map(({ method, reason }) => `${method}: ${reason}`);
+  const detail = [`${chosen.method} (${chosen.summary}): ${chosen.reason}`, ...others].join('; ');
+  return [{ check: 'method', state: 'ok', detail }];
+}
+
+function boost(tree: SysfsTree): readonly Finding[] {
+  const found = findBoostSwitch(tree);
+  if (found === null) return [];
+  const state = found.shown === found.textOf('on') ? 'on' : 'off';
+  return [{ check: 'boost', state: 'ok', detail: `${state} (${found.path})` }];
+}
+
+function otherWriters(tree: SysfsTree): readonly Finding[] {
+  const known = discoverDomains(tree).length === 0 ? [] : knownWriters(runningCommands());
+  if (known.length === 0) return [];
   return [
     {
-      check: 'method cap',
-      state: 'missing',
-      detail: `${lacking.map(({ id }) => id).join(', ')} without governor performance`,
-      remedy: 'load the governor: modprobe cpufreq_performance',
+      check: 'other writers',
+      state: 'degraded',
+      detail: `running, and known to write cpufreq files: ${known.join(', ')}`,
+      remedy:
+        'let one program govern the CPUs; what is done about writes of others is set by actuators.frequency.foreignWriter',
     },
   ];
 }

@@ -1,8 +1,11 @@
 import type { Machine, OperatingPoint } from './machine.ts';
 import type { KiloHertz } from './units.ts';
 
-/** `unchanged`: nothing had to be written. `clamped`: the kernel made something else of it. `refused`: it stands as it was. */
-export type WriteOutcome = 'applied' | 'unchanged' | 'clamped' | 'refused';
+/**
+ * `unchanged`: nothing had to be written. `clamped`: the kernel made something else of it. `refused`: it stands as it was.
+ * `yielded`: somebody else writes the control, who was let have it.
+ */
+export type WriteOutcome = 'applied' | 'unchanged' | 'clamped' | 'refused' | 'yielded';
 
 export interface AppliedFrequency {
   readonly domain: string;
@@ -10,8 +13,24 @@ export interface AppliedFrequency {
   /** What the kernel reads back; null when it cannot be read (an offline CPU). */
   readonly appliedKhz: KiloHertz | null;
   readonly outcome: WriteOutcome;
-  /** For `clamped` and `refused`: what happened, for humans. */
+  /** For `clamped`, `refused` and `yielded`: what happened, for humans. */
   readonly detail?: string;
+}
+
+/**
+ * Why a machine is not as it was asked to be. `foreign-writer`: somebody else writes a control that is governed. `limit`: the
+ * firmware, heat or a switch of the operator allows less. `failure`: the kernel refuses a control. `machine`: a CPU or a
+ * driver has come or gone.
+ */
+export type DisturbanceKind = 'foreign-writer' | 'limit' | 'failure' | 'machine';
+
+/** Something that lasts; it is reported for as long as it does. */
+export interface Disturbance {
+  readonly kind: DisturbanceKind;
+  /** The file's path below the sysfs root, or a frequency policy. */
+  readonly control: string;
+  /** For humans: what was written, what reads, who it may be. */
+  readonly detail: string;
 }
 
 export interface Applied {
@@ -19,6 +38,10 @@ export interface Applied {
   readonly frequencies: readonly AppliedFrequency[];
   /** Writes that reached the kernel in this application. */
   readonly writes: number;
+  /** What disturbs at present; absent where nothing can, as in simulation. */
+  readonly disturbances?: readonly Disturbance[];
+  /** How often each kind has happened since `engage`. */
+  readonly disturbanceCounts?: Readonly<Record<DisturbanceKind, number>>;
 }
 
 /** What became of one control when its original was put back. */
@@ -31,6 +54,7 @@ export interface RestoredControl {
 export type OnExit = 'original' | 'max' | 'leave';
 
 export interface Actuator {
+  /** What can be governed at present: another object once a CPU or a driver has come or gone. */
   readonly machine: Machine;
   /** How frequencies are set here, such as `cap`. */
   readonly method: string;

@@ -1,5 +1,6 @@
 /** The errno names that sysfs and cgroupfs answer with; anything else arrives as it is. */
-export type Errno = 'EACCES' | 'EBUSY' | 'EINVAL' | 'EIO' | 'ENODEV' | 'ENOENT' | 'ENOSPC' | 'EROFS' | 'EAGAIN' | (string & {});
+export type Errno =
+  'EACCES' | 'EBUSY' | 'EINVAL' | 'EIO' | 'ENODEV' | 'ENOENT' | 'ENOSPC' | 'EROFS' | 'EAGAIN' | (string & {});
 
 export interface SysfsFailure {
   readonly ok: false;

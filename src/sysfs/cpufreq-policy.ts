@@ -1,4 +1,5 @@
 import type { Errno } from '../core/sysfs-tree.ts';
+import { isSelfGoverned } from './cpufreq-paths.ts';
 
 /** In the order in which simultaneous writes make sense: who decides, the range, the speed inside it. */
 export const WRITABLE_POLICY_FILES: readonly string[] = [
@@ -10,25 +11,28 @@ export const WRITABLE_POLICY_FILES: readonly string[] = [
 ];
 const CURRENT_FREQUENCY_FILES: readonly string[] = ['scaling_cur_freq', 'cpuinfo_cur_freq'];
 
-/** Drivers that take a range and a policy from the kernel and choose the speed themselves: no governor, no setspeed. */
-const SELF_GOVERNED_DRIVERS: readonly string[] = ['intel_pstate', 'amd-pstate-epp'];
 const LARGEST_REQUEST_KHZ = 2 ** 31 - 1;
+const LARGEST_RAW_PREFERENCE = 255;
 
 /**
  * What the kernel makes of writes to one cpufreq policy: the semantics of drivers/cpufreq/cpufreq.c and freq_table.c
- * (Linux 6.1), checked against acpi-cpufreq in a guest. In short:
+ * (Linux 6.1), checked against acpi-cpufreq and amd-pstate in a guest; what it says of other drivers follows
+ * drivers/cpufreq/{intel_pstate,amd-pstate}.c and Documentation/admin-guide/pm/{cpufreq,intel_pstate,amd-pstate}.rst.
  *
  * - `scaling_min_freq` and `scaling_max_freq` keep what was asked, and show what came of it: a minimum above the maximum
  *   reads as the maximum, and comes back when the maximum rises (`cpufreq_set_policy`).
  * - A minimum rounds up and a maximum down to the table's frequencies; where none lies between them, the next higher one
  *   is both (`cpufreq_frequency_table_verify`).
- * - `bios_limit` is one more maximum, which no writer can lift.
+ * - Limits of others (the firmware's `bios_limit`, `no_turbo`, `max_perf_pct`) are more maxima, which no writer of these files
+ *   can lift.
  *
  * The load is not modelled: under a governor that follows it the speed stays where it is, as far as the range allows.
  */
 export class CpufreqPolicy {
+  readonly driver: string;
   readonly #minKhz: number;
-  readonly #maxKhz: number;
+  /** `cpuinfo_max_freq`, which a switch of boost can change. */
+  #maxKhz: number;
   /** Ascending; null where the driver takes any frequency of the range. */
   readonly #stepsKhz: readonly number[] | null;
   readonly #governors: readonly string[];
@@ -36,14 +40,18 @@ export class CpufreqPolicy {
   readonly #preferences: readonly string[];
   /** The files that show the speed: their recorded texts, which may differ, until something is written. */
   readonly #currentFiles: Map<string, string>;
+  /** By who set them. */
+  readonly #limitsKhz = new Map<string, number>();
 
   #minRequestKhz: number;
   #maxRequestKhz: number;
-  #firmwareLimitKhz = Infinity;
   #governor: string;
   /** null where the driver has no such file. */
   #preference: string | null;
+  #preferenceBefore: string | null = null;
   #setspeedKhz = 0;
+  /** Keeps the hardware slower without showing in the range. */
+  #speedLimitKhz = Infinity;
 
   #effectiveMinKhz: number;
   #effectiveMaxKhz: number;
@@ -63,11 +71,12 @@ export class CpufreqPolicy {
     const text = (file: string) => read(file) ?? '';
     const khz = (file: string) => parseKhz(text(file)) ?? 0;
     const steps = words(text('scaling_available_frequencies')).map(Number);
+    this.driver = text('scaling_driver').trim();
     this.#minKhz = khz('cpuinfo_min_freq');
     this.#maxKhz = khz('cpuinfo_max_freq');
     this.#stepsKhz = steps.length === 0 ? null : steps.sort((a, b) => a - b);
     this.#governors = words(text('scaling_available_governors'));
-    this.#selfGoverned = SELF_GOVERNED_DRIVERS.includes(text('scaling_driver').trim());
+    this.#selfGoverned = isSelfGoverned(this.driver);
     this.#preferences = words(text('energy_performance_available_preferences'));
     const recorded = CURRENT_FREQUENCY_FILES.map((file) => [file, read(file)] as const);
     this.#currentFiles = new Map(recorded.filter((entry): entry is [string, string] => entry[1] !== undefined));
@@ -81,15 +90,13 @@ export class CpufreqPolicy {
     this.#minRequestKhz = this.#effectiveMinKhz;
     this.#maxRequestKhz = this.#effectiveMaxKhz;
     const firmwareLimitKhz = parseKhz(text('bios_limit'));
-    if (firmwareLimitKhz !== undefined && firmwareLimitKhz < this.#maxKhz) {
-      this.#firmwareLimitKhz = firmwareLimitKhz;
-      // What the operator asked for is hidden behind the firmware's limit; that they asked for nothing is likeliest.
-      if (this.#effectiveMaxKhz >= this.#stepAtOrBelow(firmwareLimitKhz)) this.#maxRequestKhz = this.#maxKhz;
-    }
+    if (firmwareLimitKhz !== undefined) this.#standLimit('bios_limit', firmwareLimitKhz);
   }
 
   /** True for files whose text this model, not a recording, decides. */
   governs(file: string): boolean {
+    if (file === 'cpuinfo_max_freq') return true;
+    if (file === 'energy_performance_available_preferences') return this.#hidesPreferences;
     return this.writable(file) || this.#currentFiles.has(file);
   }
 
@@ -103,6 +110,8 @@ export class CpufreqPolicy {
     switch (file) {
       case 'scaling_governor':
         return this.#governor;
+      case 'cpuinfo_max_freq':
+        return String(this.#maxKhz);
       case 'scaling_min_freq':
         return String(this.#effectiveMinKhz);
       case 'scaling_max_freq':
@@ -111,6 +120,8 @@ export class CpufreqPolicy {
         return this.#governor === 'userspace' ? String(this.#currentKhz) : '<unsupported>';
       case 'energy_performance_preference':
         return this.#preference ?? undefined;
+      case 'energy_performance_available_preferences':
+        return this.#hidesPreferences && this.#governor === 'performance' ? 'performance' : undefined;
       default:
         return this.#currentFiles.get(file);
     }
@@ -119,17 +130,46 @@ export class CpufreqPolicy {
   /** @returns the error that the kernel answers with, or undefined where it took the write. */
   write(file: string, text: string): Errno | undefined {
     if (!this.writable(file)) return 'EACCES';
+    const before = `${this.#minRequestKhz} ${this.#maxRequestKhz}`;
     const answer = this.#take(file, text);
-    if (answer === undefined) this.#settle();
+    // A request that is what it was notifies nobody (freq_qos_update_request), so that nothing is looked at anew.
+    const repeated = isRangeFile(file) && before === `${this.#minRequestKhz} ${this.#maxRequestKhz}`;
+    if (answer === undefined && !repeated) this.#settle();
     return answer;
   }
 
-  /** The firmware (`bios_limit`) allows no more than this; the hardware's maximum, or more, is no limit. */
-  limitTo(khz: number): void {
-    const firmwareLimitKhz = khz < this.#maxKhz ? khz : Infinity;
-    if (firmwareLimitKhz === this.#firmwareLimitKhz) return;
-    this.#firmwareLimitKhz = firmwareLimitKhz;
+  /** Somebody else allows no more than this; the hardware's maximum, or more, is no limit. */
+  limit(source: string, khz: number): void {
+    if (khz < this.#maxKhz ? this.#limitsKhz.get(source) === khz : !this.#limitsKhz.has(source)) return;
+    if (khz < this.#maxKhz) this.#limitsKhz.set(source, khz);
+    else this.#limitsKhz.delete(source);
     this.#settle();
+  }
+
+  /** A limit that was there before the model was made. */
+  assumeLimit(source: string, khz: number): void {
+    this.#standLimit(source, khz);
+  }
+
+  /** As `limit`, for one that the driver keeps to itself: active intel_pstate's `max_perf_pct`. */
+  limitSpeed(khz: number): void {
+    this.#speedLimitKhz = khz;
+    this.#settle();
+  }
+
+  /**
+   * A switch of boost gives the hardware another maximum. amd-pstate (Linux 6.1) shows it as `scaling_max_freq`, too, while
+   * the request stays in force unseen, until another value is asked for.
+   */
+  changeHardwareMaximum(khz: number): void {
+    this.#maxKhz = khz;
+    this.#settle();
+    this.#effectiveMaxKhz = khz;
+  }
+
+  /** amd-pstate: `show_energy_performance_available_preferences`. */
+  get #hidesPreferences(): boolean {
+    return this.#preference !== null && this.driver === 'amd-pstate-epp';
   }
 
   #take(file: string, text: string): Errno | undefined {
@@ -164,35 +204,47 @@ export class CpufreqPolicy {
     return undefined;
   }
 
-  /** Under `performance` the driver shows that preference, and brings the operator's back afterwards. */
-  #preferenceBefore: string | null = null;
+  /**
+   * Under `performance` both drivers show that preference. Afterwards intel_pstate brings the operator's back
+   * (`intel_pstate_hwp_set`), amd-pstate of some kernels goes on with `performance` (`amd_pstate_epp_update_limit`).
+   */
   #switchPreference(governor: string): void {
     if (governor === 'performance') {
       this.#preferenceBefore = this.#preference;
       this.#preference = 'performance';
-    } else {
+    } else if (this.driver !== 'amd-pstate-epp') {
       this.#preference = this.#preferenceBefore ?? this.#preference;
     }
   }
 
+  /** Names; where intel_pstate has HWP, also a number (`store_energy_performance_preference`). */
   #takePreference(asked: string): Errno | undefined {
-    if (!this.#preferences.includes(asked)) return 'EINVAL';
-    // intel_pstate: a preference that the policy `performance` would override is refused.
-    if (this.#selfGoverned && this.#governor === 'performance' && asked !== 'performance') return 'EBUSY';
-    this.#preference = asked;
+    const raw = /^\d+$/.test(asked) && Number(asked) <= LARGEST_RAW_PREFERENCE && this.driver.startsWith('intel_');
+    if (!raw && !this.#preferences.includes(asked)) return 'EINVAL';
+    // A preference that the driver's own `performance` would override is refused by both drivers.
+    const strongest = asked === 'performance' || asked === '0';
+    if (this.#selfGoverned && this.#governor === 'performance' && !strongest) return 'EBUSY';
+    this.#preference = asked === '0' ? 'performance' : asked;
     return undefined;
+  }
+
+  /** What the operator asked for is hidden behind a limit that stands; that they asked for nothing is likeliest. */
+  #standLimit(source: string, khz: number): void {
+    if (khz >= this.#maxKhz) return;
+    this.#limitsKhz.set(source, khz);
+    if (this.#effectiveMaxKhz >= this.#stepAtOrBelow(khz)) this.#maxRequestKhz = this.#maxKhz;
   }
 
   #settle(): void {
     const steps = this.#stepsKhz;
-    let max = clamp(Math.min(this.#maxRequestKhz, this.#firmwareLimitKhz), this.#minKhz, this.#maxKhz);
+    let max = clamp(Math.min(this.#maxRequestKhz, ...this.#limitsKhz.values()), this.#minKhz, this.#maxKhz);
     const min = clamp(this.#minRequestKhz, this.#minKhz, max);
     if (steps !== null && !steps.some((step) => step >= min && step <= max)) {
       max = steps.find((step) => step > max) ?? max;
     }
     this.#effectiveMaxKhz = this.#stepAtOrBelow(max);
     this.#effectiveMinKhz = Math.min(this.#stepAtOrAbove(min), this.#effectiveMaxKhz);
-    this.#currentKhz = this.#speed();
+    this.#currentKhz = Math.min(this.#speed(), this.#speedLimitKhz);
     for (const file of this.#currentFiles.keys()) this.#currentFiles.set(file, String(this.#currentKhz));
   }
 
@@ -214,14 +266,13 @@ export class CpufreqPolicy {
   }
 }
 
+const isRangeFile = (file: string) => file === 'scaling_min_freq' || file === 'scaling_max_freq';
+
 const clamp = (value: number, low: number, high: number) => Math.max(low, Math.min(high, value));
 
 const words = (text: string) => text.split(/\s+/).filter((word) => word !== '');
 
-/**
- * The first decimal number, as scanf's %u takes it. The kernel holds it
- * as a signed 32-bit number.
- */
+/** The first decimal number, as scanf's %u takes it. The kernel holds it as a signed 32-bit number. */
 function parseKhz(text: string): number | undefined {
   const digits = /^\s*(\d+)/.exec(text)?.[1];
   return digits !== undefined && Number(digits) <= LARGEST_REQUEST_KHZ ? Number(digits) : undefined;

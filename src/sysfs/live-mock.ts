@@ -63,7 +63,7 @@ function answering(directory: string, read: (file: string) => string | undefined
     for (const { file } of written) policy.write(file, read(file) ?? '');
     // After the writes: until the files show what a new limit makes of them, they would look as if somebody had written.
     const limitKhz = Number(read('bios_limit') ?? Infinity);
-    policy.limitTo(limitKhz > 0 ? limitKhz : Infinity);
+    policy.limit('bios_limit', limitKhz > 0 ? limitKhz : Infinity);
     for (const file of files) {
       const answer = policy.read(file);
       if (answer !== undefined && read(file) !== undefined && read(file) !== answer)

@@ -1,34 +1,35 @@
 import type { Errno, SysfsFailure, SysfsResult, SysfsTree } from '../core/sysfs-tree.ts';
 import { formatCpuList, parseCpuList } from './cpu-list.ts';
-import { CpufreqPolicy } from './cpufreq-policy.ts';
-import { CPU_DIRECTORY, splitPolicyPath } from './cpufreq-paths.ts';
+import { CpufreqModel } from './cpufreq-model.ts';
+import { CPU_DIRECTORY, CPUFREQ_DIRECTORY, policyDirectory, splitPolicyPath } from './cpufreq-paths.ts';
 import type { MockMachine } from './mock-machine.ts';
 import { naturalOrder } from './natural-order.ts';
 
 type Operation = SysfsFailure['operation'];
 
+/** What of a CPU is there only while it is online. */
+const ONLINE_ONLY = /^devices\/system\/cpu\/cpu(\d+)\/(?:topology|acpi_cppc|cache|cpuidle|thermal_throttle)(?:\/|$)/;
+
 /**
- * A machine in memory whose cpufreq files answer as the kernel's do. Writable are the files of a policy that
- * CpufreqPolicy models and, where the machine has it, `cpuN/online`; all others are read-only (EACCES).
+ * A machine in memory whose cpufreq files answer as the kernel's do. Writable are the files that CpufreqModel models and,
+ * where the machine has it, `cpuN/online`; all others are read-only (EACCES).
  */
 export class MemoryTree implements SysfsTree {
   readonly root: string;
   readonly #files: Map<string, string>;
   readonly #directories = new Map<string, Set<string>>();
-  readonly #policies = new Map<string, CpufreqPolicy>();
+  readonly #model: CpufreqModel;
   readonly #offlineCpus = new Set<number>();
   readonly #faults = new Map<string, { readonly errno: Errno; times: number }>();
 
   constructor(machine: MockMachine) {
     this.root = machine.name;
     this.#files = new Map(machine.files);
-    for (const path of this.#files.keys()) {
-      this.#addToDirectories(path);
-      const directory = splitPolicyPath(path)?.directory;
-      if (directory === undefined || this.#policies.has(directory)) continue;
-      const policy = CpufreqPolicy.from((file) => this.#files.get(`${directory}/${file}`));
-      if (policy !== undefined) this.#policies.set(directory, policy);
-    }
+    for (const path of this.#files.keys()) this.#addToDirectories(path);
+    this.#model = new CpufreqModel(
+      (path) => this.#files.get(path),
+      () => this.#policyNames(),
+    );
   }
 
   /** The next `times` operations of this kind on the path fail with `errno`; 0 ends it. */
@@ -38,10 +39,31 @@ export class MemoryTree implements SysfsTree {
 
   /** The machine, not a writer, changes a file: a thermal limit in `bios_limit`, a driver that shows another speed. */
   set(path: string, text: string): void {
+    const place = splitPolicyPath(path);
+    if (place?.file === 'bios_limit') this.#model.limitTo(place.directory, Number(text));
     this.#files.set(path, text);
     this.#addToDirectories(path);
-    const place = splitPolicyPath(path);
-    if (place?.file === 'bios_limit') this.#policies.get(place.directory)?.limitTo(Number(text));
+  }
+
+  /** The directory vanishes with all that is in it: a driver is unloaded, a CPU is taken out. */
+  remove(directory: string): void {
+    for (const path of this.#files.keys()) if (path.startsWith(`${directory}/`)) this.#files.delete(path);
+    for (const path of this.#directories.keys()) {
+      if (path === directory || path.startsWith(`${directory}/`)) this.#directories.delete(path);
+    }
+    const parent = directory.slice(0, directory.lastIndexOf('/'));
+    this.#directories.get(parent)?.delete(directory.slice(parent.length + 1));
+    this.#model.forget(directory);
+  }
+
+  /** Files appear, as with a driver that is loaded. */
+  add(files: Iterable<readonly [string, string]>): void {
+    for (const [path, text] of files) {
+      this.#files.set(path, text);
+      this.#addToDirectories(path);
+      const place = splitPolicyPath(path);
+      if (place !== undefined) this.#model.forget(place.directory);
+    }
   }
 
   read(path: string): SysfsResult<string> {
@@ -49,16 +71,15 @@ export class MemoryTree implements SysfsTree {
     if (fault !== undefined) return fault;
     const failure = (errno: Errno) => fail('read', path, errno);
     const recorded = this.#files.get(path);
+    if (this.#gone(path)) return failure('ENOENT');
     if (recorded === undefined) return failure(this.#directories.has(path) ? 'EISDIR' : 'ENOENT');
     if (path === `${CPU_DIRECTORY}/online` || path === `${CPU_DIRECTORY}/offline`) {
       return success(this.#hotplugged(path, recorded));
     }
     const place = splitPolicyPath(path);
-    if (place === undefined) return success(recorded);
-    if (this.#inactive(place.directory)) return failure('EBUSY');
-    if (place.file === 'affected_cpus') return success(this.#activeCpus(place.directory).join(' '));
-    const policy = this.#policies.get(place.directory);
-    return success(policy?.read(place.file) ?? recorded);
+    if (place !== undefined && this.#inactive(place.directory)) return failure('EBUSY');
+    if (place?.file === 'affected_cpus') return success(this.#activeCpus(place.directory).join(' '));
+    return success(this.#model.read(path) ?? recorded);
   }
 
   write(path: string, text: string): SysfsResult<void> {
@@ -72,7 +93,8 @@ export class MemoryTree implements SysfsTree {
     const names = this.#directories.get(path);
     const fault = this.#fault('list', path);
     if (fault !== undefined) return fault;
-    if (names === undefined) return fail('list', path, this.#files.has(path) ? 'ENOTDIR' : 'ENOENT');
+    if (names === undefined || this.#gone(path))
+      return fail('list', path, this.#files.has(path) ? 'ENOTDIR' : 'ENOENT');
     return success(naturalOrder(names));
   }
 
@@ -83,20 +105,34 @@ export class MemoryTree implements SysfsTree {
   #take(path: string, text: string): Errno | undefined {
     const cpu = /^devices\/system\/cpu\/cpu(\d+)\/online$/.exec(path);
     if (cpu !== null) return this.#plug(Number(cpu[1]), path, text.trim());
-    const place = splitPolicyPath(path);
-    const policy = place === undefined ? undefined : this.#policies.get(place.directory);
     // sysfs looks at the mode when the file is opened, before anything else can go wrong.
-    if (place === undefined || policy === undefined || !policy.writable(place.file)) return 'EACCES';
-    if (this.#inactive(place.directory)) return 'EBUSY';
-    return policy.write(place.file, text);
+    if (!this.#model.writable(path)) return 'EACCES';
+    const place = splitPolicyPath(path);
+    if (place !== undefined && this.#inactive(place.directory)) return 'EBUSY';
+    return this.#model.write(path, text);
   }
 
   #plug(cpu: number, path: string, text: string): Errno | undefined {
     if (text !== '0' && text !== '1') return 'EINVAL';
     this.#files.set(path, text);
+    const away = this.#policyDirectories().filter((directory) => this.#inactive(directory));
     if (text === '0') this.#offlineCpus.add(cpu);
     else this.#offlineCpus.delete(cpu);
+    for (const directory of away) if (!this.#inactive(directory)) this.#model.policyComes(directory);
     return undefined;
+  }
+
+  #policyNames(): readonly string[] {
+    return [...(this.#directories.get(CPUFREQ_DIRECTORY) ?? [])].filter((name) => /^policy\d+$/.test(name));
+  }
+
+  #policyDirectories(): readonly string[] {
+    return this.#policyNames().map(policyDirectory);
+  }
+
+  #gone(path: string): boolean {
+    const cpu = ONLINE_ONLY.exec(path)?.[1];
+    return cpu !== undefined && this.#offlineCpus.has(Number(cpu));
   }
 
   /** The kernel keeps a policy's directory when its last CPU goes, and answers EBUSY from all of its files. */

@@ -1,18 +1,21 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { messageOf, PolicyError, UsageError, type FileProblem } from '../core/errors.ts';
-import { CpufreqPolicy } from './cpufreq-policy.ts';
-import { splitPolicyPath } from './cpufreq-paths.ts';
+import { CpufreqModel } from './cpufreq-model.ts';
+import { expandLine } from './expand-line.ts';
 import type { MockMachine } from './mock-machine.ts';
 import { naturalOrder } from './natural-order.ts';
 
 const ENDING = '.tsv';
 const HEADER = /^#\s*(machine|source|status):\s*(.*)$/;
+const FORMAT_NOTE =
+  '# one file a line: its path below /sys, a tab, its text with newlines as \\n, tabs as \\t, backslashes as \\\\';
 const ESCAPES: Readonly<Record<string, string>> = { n: '\n', t: '\t', '\\': '\\' };
 
 /**
  * A mock file: `# machine:`, `# source:` and `# status:` lines, then one file of the machine a line: its path below /sys, a
  * tab, its text with newlines as `\n`, tabs as `\t` and backslashes as `\\`. Other lines that begin with `#` are comments.
+ * Where the status is `described`, a line may stand for many files: see `expandLine`. Each file is given once.
  * @throws PolicyError with everything that is wrong
  */
 export function parseMock(text: string, file: string): MockMachine {
@@ -29,12 +32,20 @@ export function parseMock(text: string, file: string): MockMachine {
       continue;
     }
     const tab = line.indexOf('\t');
-    const path = line.slice(0, Math.max(0, tab));
-    if (tab < 0)
+    if (tab < 0) {
       problem(index + 1, 1, `no tab in ${JSON.stringify(line.slice(0, 60))}, expected a path, a tab, a text`);
-    else if (!isRelativePath(path)) problem(index + 1, 1, `${JSON.stringify(path)}, expected a path below /sys`);
-    else if (files.has(path)) problem(index + 1, 1, `${path} again, expected each file once`);
-    else files.set(path, unescape(line.slice(tab + 1)));
+      continue;
+    }
+    const lineFiles = filesOf(line.slice(0, tab), unescape(line.slice(tab + 1)), header['status']);
+    if (typeof lineFiles === 'string') {
+      problem(index + 1, 1, lineFiles);
+      continue;
+    }
+    for (const [path, content] of lineFiles) {
+      if (!isRelativePath(path)) problem(index + 1, 1, `${JSON.stringify(path)}, expected a path below /sys`);
+      else if (files.has(path)) problem(index + 1, 1, `${path} again, expected each file once`);
+      else files.set(path, content);
+    }
   }
   for (const key of ['machine', 'source', 'status']) {
     if (!header[key]) problem(1, 1, `no header, expected a line "# ${key}: …"`);
@@ -54,6 +65,18 @@ export function parseMock(text: string, file: string): MockMachine {
     status: status === 'recorded' ? 'recorded' : 'described',
     files,
   };
+}
+
+/** A recording is taken as it stands. */
+function filesOf(path: string, text: string, status: string | undefined) {
+  return status === 'described' ? expandLine(path, text) : [[path, text] as const];
+}
+
+/** The text of a mock file, which `parseMock` reads back. */
+export function formatMock(mock: Omit<MockMachine, 'name'>): string {
+  const header = [`# machine: ${mock.machine}`, `# source: ${mock.source}`, `# status: ${mock.status}`, FORMAT_NOTE];
+  const lines = [...mock.files].map(([path, text]) => `${path}\t${escape(text)}`);
+  return `${[...header, ...lines].join('\n')}\n`;
 }
 
 /** @throws PolicyError where the file cannot be read or is bad */
@@ -91,16 +114,12 @@ export function writeMock(mock: MockMachine, directory: string): void {
   if (existsSync(directory) && (!statSync(directory).isDirectory() || readdirSync(directory).length > 0)) {
     throw new UsageError(`${directory} is not an empty directory, expected one that is empty or absent`);
   }
-  const policies = new Map<string, CpufreqPolicy | undefined>();
+  const model = new CpufreqModel(
+    (path) => mock.files.get(path),
+    () => [],
+  );
   for (const [path, text] of mock.files) {
-    const place = splitPolicyPath(path);
-    if (place !== undefined && !policies.has(place.directory)) {
-      policies.set(
-        place.directory,
-        CpufreqPolicy.from((file) => mock.files.get(`${place.directory}/${file}`)),
-      );
-    }
-    const writable = place !== undefined && policies.get(place.directory)?.writable(place.file) === true;
+    const writable = model.writable(path) || /\/cpu\d+\/online$/.test(path);
     const target = join(directory, path);
     mkdirSync(dirname(target), { recursive: true });
     writeFileSync(target, `${text}\n`, { mode: writable ? 0o644 : 0o444, flag: 'wx' });
@@ -108,6 +127,8 @@ export function writeMock(mock: MockMachine, directory: string): void {
 }
 
 const unescape = (text: string) => text.replace(/\\([nt\\])/g, (_, letter: string) => ESCAPES[letter]!);
+
+const escape = (text: string) => text.replaceAll('\\', '\\\\').replaceAll('\n', '\\n').replaceAll('\t', '\\t');
 
 const isRelativePath = (path: string) =>
   path !== '' && path.split('/').every((part) => part !== '' && part !== '.' && part !== '..');

@@ -1,6 +1,7 @@
 import { closeSync, constants, fstatSync, openSync, readdirSync, readSync, statfsSync, writeSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import type { Errno, SysfsFailure, SysfsResult, SysfsTree } from '../core/sysfs-tree.ts';
+import { CPU_DIRECTORY, GLOBAL_BOOST, MAX_PERF_PCT, NO_TURBO } from './cpufreq-paths.ts';
 import { naturalOrder } from './natural-order.ts';
 import { writeInPlace } from './write-in-place.ts';
 
@@ -12,6 +13,7 @@ const HOT_FILES: ReadonlySet<string> = new Set([
   'scaling_min_freq',
   'scaling_setspeed',
 ]);
+const HOT_PATHS: ReadonlySet<string> = new Set([`${CPU_DIRECTORY}/online`, GLOBAL_BOOST, MAX_PERF_PCT, NO_TURBO]);
 /** What a kept descriptor answers with once its CPU or its driver has gone, though the path may work again. */
 const STALE: ReadonlySet<Errno> = new Set(['ENODEV', 'EBUSY', 'ENOENT']);
 /** statfs types of sysfs, cgroup and cgroup2 (linux/magic.h): a write there replaces the text whatever its length. */
@@ -41,7 +43,7 @@ export function realTree(root = '/sys'): SysfsTree {
 
   function access<T>(path: string, operation: 'read' | 'write', use: (descriptor: number) => T): SysfsResult<T> {
     return asResult(path, operation, () => {
-      if (!HOT_FILES.has(basename(path))) {
+      if (!HOT_FILES.has(basename(path)) && !HOT_PATHS.has(path)) {
         const descriptor = open(path, operation);
         try {
           return use(descriptor);

@@ -1,10 +1,12 @@
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { mockCommand } from '../../src/cli/mock.ts';
 import { UsageError } from '../../src/core/errors.ts';
+import { loadMock } from '../../src/sysfs/mock-file.ts';
+import { shippedMock } from '../sysfs/shipped-mock.ts';
 
 /** @returns what the command wrote to stdout */
 function run(command: Command, ...args: readonly string[]): string {
@@ -24,9 +26,9 @@ describe('tailgov mock', () => {
 
   it('list shows a table', () => {
     const lines = run(mockCommand(), 'list').split('\n');
-    expect(lines[0]).toBe('NAME                          DRIVER        CPUS  POLICIES  STATUS');
-    expect(lines).toContain('acpi-cpufreq-epyc-7451-2s96c  acpi-cpufreq  96    96        recorded');
-    expect(lines).toContain('intel-pstate-i7-1165g7-8c     intel_pstate  8     8         recorded');
+    expect(lines[0]).toBe('NAME                          DRIVER          CPUS  POLICIES  STATUS');
+    expect(lines).toContain('acpi-cpufreq-epyc-7451-2s96c  acpi-cpufreq    96    96        recorded');
+    expect(lines).toContain('virtual-machine-4c            none            4     0         described');
   });
 
   it('list --json prints the same as objects', () => {
@@ -52,5 +54,27 @@ describe('tailgov mock', () => {
     const create = () => run(mockCommand(), 'create', 'nosuch', join(directory, 'machine'));
     expect(create).toThrow(/^no mock named "nosuch", expected one of acpi-cpufreq-epyc-7451-2s96c, /);
     expect(existsSync(join(directory, 'machine'))).toBe(false);
+  });
+
+  it('capture records a machine, once, so that it can be played again', () => {
+    const machine = join(directory, 'machine');
+    run(mockCommand(), 'create', 'intel-pstate-2s-128c', machine);
+    const file = join(directory, 'captured.tsv');
+    expect(run(mockCommand(), 'capture', file, '--sysfs', machine)).toContain('128 CPUs, intel_pstate, Linux');
+    const captured = loadMock(file);
+    expect(captured.status).toBe('recorded');
+    expect(Object.fromEntries(captured.files)).toEqual(Object.fromEntries(shippedMock('intel-pstate-2s-128c').files));
+    expect(readFileSync(file, 'utf8')).not.toContain(hostname());
+    expect(() => run(mockCommand(), 'capture', file, '--sysfs', machine)).toThrow(/is there already/);
+    expect(() => run(mockCommand(), 'capture', join(directory, 'box.txt'))).toThrow(
+      /expected a name that ends in .tsv/,
+    );
+    expect(() => run(mockCommand(), 'capture', join(directory, 'nosuch', 'box.tsv'))).toThrow(/no folder/);
+  });
+
+  it('capture refuses a folder without a machine', () => {
+    const file = join(directory, 'captured.tsv');
+    expect(() => run(mockCommand(), 'capture', file, '--sysfs', directory)).toThrow(/no machine below/);
+    expect(existsSync(file)).toBe(false);
   });
 });

@@ -3,10 +3,12 @@ import { describe, expect, it } from 'vitest';
 import { MemoryTree } from '../../src/sysfs/memory-tree.ts';
 import { shippedMock } from './shipped-mock.ts';
 import { CONTINUOUS_ANSWERS, CONTINUOUS_START, KERNEL_ANSWERS, START } from './kernel-answers.ts';
+import { AMD_PSTATE, AMD_PSTATE_BOOST } from '../vm/guest-scenarios.ts';
 import { differences } from './run-scenario.ts';
 
 const CPU = 'devices/system/cpu';
-const POLICY0 = `${CPU}/cpufreq/policy0`;
+const CPUFREQ = `${CPU}/cpufreq`;
+const POLICY0 = `${CPUFREQ}/policy0`;
 const value = (tree: MemoryTree, file: string) => {
   const result = tree.read(`${POLICY0}/${file}`);
   return result.ok ? result.value : result.errno;
@@ -22,6 +24,94 @@ describe('MemoryTree answers as a driver without a table does', () => {
   it.each(CONTINUOUS_ANSWERS)('$name', ({ steps }) => {
     const tree = new MemoryTree(shippedMock('amd-pstate-qemu-2c'));
     expect(differences(tree, [...CONTINUOUS_START, ...steps])).toEqual([]);
+  });
+});
+
+describe('MemoryTree answers as amd-pstate does when boost is switched', () => {
+  it.each(AMD_PSTATE_BOOST)('$name', ({ steps }) => {
+    // What the recording leaves out of CPPC's files.
+    const mock = shippedMock('amd-pstate-qemu-2c');
+    const nominal = [0, 1].map((cpu) => [`${CPU}/cpu${cpu}/acpi_cppc/nominal_freq`, '2400'] as const);
+    const tree = new MemoryTree({ ...mock, files: new Map([...mock.files, ...nominal]) });
+    expect(differences(tree, [...AMD_PSTATE.start, ...steps])).toEqual([]);
+  });
+});
+
+/** After the drivers' documentation and sources: no machine of these kinds has been asked. */
+describe('MemoryTree', () => {
+  const set = (tree: MemoryTree, path: string, text: string) => {
+    const result = tree.write(`${CPU}/${path}`, text);
+    return result.ok ? 'ok' : result.errno;
+  };
+
+  it('bounds intel_pstate’s range while no_turbo is set, and brings the requests back', () => {
+    const tree = new MemoryTree(shippedMock('intel-pstate-passive-8c'));
+    expect(set(tree, 'intel_pstate/no_turbo', '1')).toBe('ok');
+    expect([value(tree, 'scaling_max_freq'), value(tree, 'cpuinfo_max_freq')]).toEqual(['3500000', '4800000']);
+    expect(set(tree, 'cpufreq/policy0/scaling_max_freq', '4000000')).toBe('ok');
+    expect(value(tree, 'scaling_max_freq')).toBe('3500000');
+    expect(set(tree, 'intel_pstate/no_turbo', '7')).toBe('ok');
+    expect(tree.read(`${CPU}/intel_pstate/no_turbo`)).toEqual({ ok: true, value: '1' });
+    expect(set(tree, 'intel_pstate/no_turbo', 'no')).toBe('EINVAL');
+    set(tree, 'intel_pstate/no_turbo', '0');
+    expect(value(tree, 'scaling_max_freq')).toBe('4000000');
+    expect(tree.read(`${CPUFREQ}/policy1/scaling_max_freq`)).toEqual({ ok: true, value: '4800000' });
+  });
+
+  it('bounds the range in passive mode, and the speed alone in active mode, by max_perf_pct', () => {
+    const passive = new MemoryTree(shippedMock('intel-pstate-passive-8c'));
+    expect(set(passive, 'intel_pstate/max_perf_pct', '50')).toBe('ok');
+    expect(value(passive, 'scaling_max_freq')).toBe('2400000');
+    set(passive, 'intel_pstate/max_perf_pct', '1');
+    expect(passive.read(`${CPU}/intel_pstate/max_perf_pct`)).toEqual({ ok: true, value: '17' });
+    const active = new MemoryTree(shippedMock('intel-pstate-2s-128c'));
+    set(active, 'intel_pstate/max_perf_pct', '50');
+    set(active, 'cpufreq/policy0/scaling_governor', 'performance');
+    expect([value(active, 'scaling_max_freq'), value(active, 'scaling_cur_freq')]).toEqual(['3400000', '1700000']);
+  });
+
+  it('takes a number for intel_pstate’s preference, and a name alone for amd-pstate’s', () => {
+    const preference = 'cpufreq/policy0/energy_performance_preference';
+    const intel = new MemoryTree(shippedMock('intel-pstate-passive-8c'));
+    expect([set(intel, preference, '63'), set(intel, preference, '256')]).toEqual(['ok', 'EINVAL']);
+    expect(value(intel, 'energy_performance_preference')).toBe('63');
+    const amd = new MemoryTree(shippedMock('amd-pstate-active-16c'));
+    expect([set(amd, preference, '63'), set(amd, preference, 'power')]).toEqual(['EINVAL', 'ok']);
+  });
+
+  it('keeps the preference performance when amd-pstate leaves its policy of that name, and offers no other under it', () => {
+    const tree = new MemoryTree(shippedMock('amd-pstate-active-16c'));
+    set(tree, 'cpufreq/policy0/scaling_governor', 'performance');
+    expect(value(tree, 'energy_performance_available_preferences')).toBe('performance');
+    expect(set(tree, 'cpufreq/policy0/energy_performance_preference', 'power')).toBe('EBUSY');
+    set(tree, 'cpufreq/policy0/scaling_governor', 'powersave');
+    expect(value(tree, 'energy_performance_preference')).toBe('performance');
+    expect(value(tree, 'energy_performance_available_preferences')).toContain('balance_power');
+  });
+
+  it('switches acpi-cpufreq’s boost without a change of its range', () => {
+    const tree = new MemoryTree(shippedMock('acpi-cpufreq-epyc-7451-2s96c'));
+    expect([set(tree, 'cpufreq/boost', '2'), set(tree, 'cpufreq/boost', '0')]).toEqual(['EINVAL', 'ok']);
+    expect([value(tree, 'cpb'), value(tree, 'scaling_max_freq')]).toEqual(['0', '2300000']);
+    expect(set(new MemoryTree(shippedMock('virtual-machine-4c')), 'cpufreq/boost', '1')).toBe('ENOENT');
+  });
+
+  it('takes a CPU’s topology away while it is offline', () => {
+    const tree = new MemoryTree(shippedMock('arm-cpufreq-dt-3-policies-8c'));
+    set(tree, 'cpu5/online', '0');
+    expect(tree.read(`${CPU}/cpu5/topology/core_id`)).toMatchObject({ errno: 'ENOENT' });
+    expect(tree.list(`${CPU}/cpu5/topology`)).toMatchObject({ errno: 'ENOENT' });
+    set(tree, 'cpu5/online', '1');
+    expect(tree.read(`${CPU}/cpu5/topology/core_id`)).toEqual({ ok: true, value: '5' });
+  });
+
+  it('loses and gains directories', () => {
+    const tree = new MemoryTree(shippedMock('acpi-cpufreq-qemu-2c'));
+    tree.remove(`${CPUFREQ}/policy1`);
+    expect(tree.list(CPUFREQ)).toEqual({ ok: true, value: ['policy0'] });
+    expect(tree.read(`${CPUFREQ}/policy1/scaling_max_freq`)).toMatchObject({ errno: 'ENOENT' });
+    tree.add([[`${CPUFREQ}/policy1/scaling_max_freq`, '5']]);
+    expect(tree.read(`${CPUFREQ}/policy1/scaling_max_freq`)).toEqual({ ok: true, value: '5' });
   });
 });
 

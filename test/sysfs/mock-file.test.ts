@@ -1,9 +1,10 @@
 import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { PolicyError, UsageError } from '../../src/core/errors.ts';
-import { findMock, listMocks, loadMock, parseMock, writeMock } from '../../src/sysfs/mock-file.ts';
+import { findMock, formatMock, listMocks, loadMock, parseMock, writeMock } from '../../src/sysfs/mock-file.ts';
 import { MOCK_DIRECTORY, shippedMock } from './shipped-mock.ts';
 
 const HEADER = '# machine: A box\n# source: imagined\n# status: described\n';
@@ -42,19 +43,74 @@ describe('parseMock()', () => {
   });
 });
 
-describe('the mocks that are shipped', () => {
-  it('are all well formed, with cpufreq policies and where they come from', () => {
-    const mocks = listMocks(MOCK_DIRECTORY);
-    expect(mocks.map(({ name }) => name)).toEqual([
-      'acpi-cpufreq-epyc-7451-2s96c',
-      'acpi-cpufreq-qemu-2c',
-      'amd-pstate-qemu-2c',
-      'intel-pstate-i7-1165g7-8c',
+describe('a description', () => {
+  it('gives many files in a line', () => {
+    const { files } = parseMock(`${HEADER}cpu{0-1,4}/x\tn={n} up={n+64} down={n-1}\n`, 'box.tsv');
+    expect([...files]).toEqual([
+      ['cpu0/x', 'n=0 up=64 down=-1'],
+      ['cpu1/x', 'n=1 up=65 down=0'],
+      ['cpu4/x', 'n=4 up=68 down=3'],
     ]);
-    for (const mock of mocks) {
-      expect(mock.status).toBe('recorded');
-      expect(mock.files.get('devices/system/cpu/cpufreq/policy0/scaling_driver')).toBeDefined();
-    }
+  });
+
+  it('gives each file once, and numbers only in braces', () => {
+    const lines = 'cpu{0-3}/x\t1\ncpu{3}/x\t2\ncpu{all}/x\t1\ncpu{3-1}/x\t1\ncpu{0-99999}/x\t1\n';
+    expect(problemsOf(`${HEADER}${lines}`)).toEqual([
+      'box.tsv:5:1: cpu3/x again, expected each file once',
+      'box.tsv:6:1: cpu{all}/x, expected numbers such as {0-3,8} in braces',
+      'box.tsv:7:1: {3-1}, expected ascending ranges of at most 4096 numbers',
+      'box.tsv:8:1: {0-99999}, expected ascending ranges of at most 4096 numbers',
+    ]);
+  });
+
+  it('only: a recording is taken as it stands', () => {
+    const { files } = parseMock(`${HEADER.replace('described', 'recorded')}cpu{0-1}\t{n}\n`, 'box.tsv');
+    expect([...files]).toEqual([['cpu{0-1}', '{n}']]);
+  });
+});
+
+describe('formatMock()', () => {
+  it('writes what parseMock() reads', () => {
+    const segment = fc.stringMatching(/^[a-z{][a-z0-9_:{}]{0,8}$/);
+    const files = fc.dictionary(segment, fc.string({ unit: fc.constantFrom('a', ' ', '\n', '\t', '\\', '{n}', '#') }));
+    fc.assert(
+      fc.property(files, (entries) => {
+        const mock = { machine: 'A box', source: 'imagined', status: 'recorded' as const };
+        const parsed = parseMock(formatMock({ ...mock, files: new Map(Object.entries(entries)) }), 'box.tsv');
+        expect(parsed).toMatchObject(mock);
+        expect(Object.fromEntries(parsed.files)).toEqual({ ...entries });
+      }),
+    );
+  });
+});
+
+describe('the mocks that are shipped', () => {
+  it('are all well formed', () => {
+    const mocks = listMocks(MOCK_DIRECTORY);
+    expect(mocks.map(({ name, status }) => `${name}: ${status}`)).toEqual([
+      'acpi-cpufreq-epyc-7451-2s96c: recorded',
+      'acpi-cpufreq-qemu-2c: recorded',
+      'amd-pstate-active-16c: described',
+      'amd-pstate-qemu-2c: recorded',
+      'arm-cppc-64c: described',
+      'arm-cpufreq-dt-3-policies-8c: described',
+      'intel-pstate-2s-128c: described',
+      'intel-pstate-i7-1165g7-8c: recorded',
+      'intel-pstate-passive-8c: described',
+      'virtual-machine-4c: described',
+    ]);
+    for (const { files } of mocks) expect(files.has('devices/system/cpu/online')).toBe(true);
+  });
+
+  it('tell what machine they are by their files', () => {
+    const driver = (name: string) => shippedMock(name).files.get('devices/system/cpu/cpufreq/policy0/scaling_driver');
+    expect(driver('amd-pstate-active-16c')).toBe('amd-pstate-epp');
+    expect(driver('intel-pstate-passive-8c')).toBe('intel_cpufreq');
+    expect(driver('virtual-machine-4c')).toBeUndefined();
+    const large = shippedMock('intel-pstate-2s-128c').files;
+    expect(large.get('devices/system/cpu/cpu97/topology/thread_siblings_list')).toBe('33,97');
+    expect(large.get('devices/system/cpu/cpu97/topology/core_id')).toBe('1');
+    expect(large.get('devices/system/cpu/cpu97/topology/physical_package_id')).toBe('1');
   });
 
   it('are found by name only', () => {

@@ -1,0 +1,320 @@
+import type { Applied, AppliedFrequency, WriteOutcome } from '../core/actuator.ts';
+import type { Clock } from '../core/clock.ts';
+import { ActuatorError, messageOf } from '../core/errors.ts';
+import type { Machine, OperatingPoint } from '../core/machine.ts';
+import type { SysfsTree } from '../core/sysfs-tree.ts';
+import { kiloHertz, type KiloHertz, NS_PER_S } from '../core/units.ts';
+import { CPU_DIRECTORY, MAX_PERF_PCT, policyDirectory } from '../sysfs/cpufreq-paths.ts';
+import { discoverDomains, machineOf, type DomainPolicies, type PolicyInfo } from './discover-machine.ts';
+import { Disturbances, type ActuatorLog } from './disturbances.ts';
+import { OverrideBudget, suspectsAmong, type ForeignWriterResponse } from './foreign-writers.ts';
+import { FrequencyLimits } from './frequency-limits.ts';
+import { METHOD_KINDS, offers, type FrequencyMethod } from './frequency-method.ts';
+import { GovernedPolicy, type PolicyApplication, type PolicySurroundings } from './governed-policy.ts';
+import type { ControlRecord, Journal } from './journal.ts';
+import { fullSpeedOf, originalsOf } from './policy-originals.ts';
+
+export interface SessionParts {
+  readonly tree: SysfsTree;
+  readonly clock: Clock;
+  readonly method: FrequencyMethod;
+  readonly foreignWriter: ForeignWriterResponse;
+  readonly listProcesses: () => readonly string[];
+  readonly log: ActuatorLog;
+  /** null where there is nothing to restore after us. */
+  readonly journal: Journal | null;
+  /** What the journal holds. */
+  readonly records: readonly ControlRecord[];
+  /** By policy: the operator's maximum before anything was switched. */
+  readonly operatorMaxKhz: ReadonlyMap<string, KiloHertz>;
+  /** The switch of boost and our text in it, where the config says something about it. */
+  readonly boost: { readonly path: string; readonly text: string } | null;
+}
+
+/** Worst first: a domain's outcome is the worst of its policies'. */
+const SEVERITY: readonly WriteOutcome[] = ['refused', 'yielded', 'clamped', 'applied', 'unchanged'];
+/** Every policy is looked at within this many applications, and at least so many policies in each. */
+const LOOK_ROUND = 10;
+const LEAST_LOOKS = 8;
+/** A policy that answers as if it had gone is looked for at once, then ever less often while the machine stays the same. */
+const FIRST_SEARCH_NS = BigInt(NS_PER_S);
+const LONGEST_SEARCH_NS = BigInt(60 * NS_PER_S);
+const ONLINE = `${CPU_DIRECTORY}/online`;
+/** Errors that no waiting ends. */
+const FORBIDDEN: ReadonlySet<string> = new Set(['EACCES', 'EPERM', 'EROFS']);
+
+/** The frequencies of a machine from when they are taken to when they are given back. */
+export class FrequencySession {
+  readonly #parts: SessionParts;
+  readonly #surroundings: PolicySurroundings;
+  readonly #disturbances: Disturbances;
+  readonly #boostBudget: OverrideBudget;
+  readonly #records: ControlRecord[];
+  /** By id: every policy that was taken, also those that are away. */
+  readonly #policies = new Map<string, GovernedPolicy>();
+  #domains: readonly DomainPolicies[];
+  #machine: Machine;
+  #applications = 0;
+  #cursor = 0;
+  /** What active intel_pstate's `max_perf_pct` leaves of the maximum: unlike other limits it does not show in the range. */
+  #maxPercent = 100;
+  #online: string | null;
+  #searchPauseNs = FIRST_SEARCH_NS;
+  #searchAtNs = 0n;
+
+  constructor(parts: SessionParts) {
+    const { tree, clock, log, foreignWriter, records, operatorMaxKhz } = parts;
+    this.#parts = parts;
+    this.#disturbances = new Disturbances(clock, log);
+    this.#boostBudget = new OverrideBudget(foreignWriter, clock);
+    this.#surroundings = { ...parts, limits: new FrequencyLimits(tree, clock), disturbances: this.#disturbances };
+    this.#records = [...records];
+    this.#domains = discoverDomains(tree, (info) => boundedBy(info, operatorMaxKhz.get(info.id) ?? info.allowedMaxKhz));
+    this.#machine = machineOf(tree, this.#domains);
+    this.#online = this.#readOnline();
+  }
+
+  get machine(): Machine {
+    return this.#machine;
+  }
+
+  /** Every original that is to be put back. */
+  get records(): readonly ControlRecord[] {
+    return this.#records;
+  }
+
+  /** What every policy is to have at full speed. */
+  get fullSpeed(): readonly ControlRecord[] {
+    return [...this.#policies.values()].flatMap(({ info }) => fullSpeedOf(info, this.#parts.method));
+  }
+
+  /**
+   * To full speed: slower comes later.
+   * @throws ActuatorError `engage-failed` where a write is forbidden, or no policy can be taken
+   */
+  takeAll(): void {
+    const { tree, method } = this.#parts;
+    const journaled = new Set(this.#records.map(({ control }) => control));
+    const hasOriginals = ({ id }: PolicyInfo) =>
+      originalFiles(method).every((file) => journaled.has(`${policyDirectory(id)}/${file}`));
+    const policies = policiesOf(this.#domains)
+      .filter(hasOriginals)
+      .map((info) => this.#govern(info));
+    for (const policy of policies) policy.aim(policy.info.allowedMaxKhz, false);
+    for (const policy of policies) policy.outcome();
+    const refusals = policies.flatMap(({ refusal, info }) => (refusal === null ? [] : [{ ...refusal, id: info.id }]));
+    const forbidden = refusals.find(({ errno }) => FORBIDDEN.has(errno));
+    const fatal = forbidden ?? (refusals.length === policies.length ? refusals[0] : undefined);
+    if (policies.length > 0 && fatal === undefined) return;
+    const why = fatal === undefined ? 'no original could be read' : `${fatal.id}: ${fatal.detail}`;
+    const hint = fatal?.errno === 'EROFS' ? ' (read-only, as in a container or under ProtectKernelTunables=)' : '';
+    throw new ActuatorError('engage-failed', `take the controls below ${tree.root}: ${why}${hint}`);
+  }
+
+  apply(point: OperatingPoint): Applied {
+    this.#noticeMachine();
+    if (this.#applications++ % LOOK_ROUND === 0) {
+      this.#checkBoost();
+      this.#checkMaxPercent();
+    }
+    const looks = this.#looks();
+    const aimed = this.#domains.flatMap(({ domain: { id, maxKhz }, policies: members }) => {
+      const askedKhz = point.frequencyKhz[id];
+      if (askedKhz === undefined) return [];
+      const policies = members.flatMap((member) => this.#policies.get(member.id) ?? []);
+      for (const policy of policies) policy.aim(askedKhz, looks.has(policy.info.id));
+      return [{ id, askedKhz, policies, ceilingKhz: kiloHertz(Math.floor((maxKhz * this.#maxPercent) / 100)) }];
+    });
+    let writes = 0;
+    const frequencies = aimed.map(({ id, askedKhz, policies, ceilingKhz }): AppliedFrequency => {
+      const applications = policies.map((policy) => policy.outcome());
+      for (const application of applications) writes += application.writes;
+      return bounded(domainOutcome(id, askedKhz, applications), ceilingKhz);
+    });
+    const { present: disturbances, counts: disturbanceCounts } = this.#disturbances;
+    return { point, frequencies: [...frequencies, ...this.#absent(point)], writes, disturbances, disturbanceCounts };
+  }
+
+  #govern(info: PolicyInfo): GovernedPolicy {
+    const policy = new GovernedPolicy(info, this.#surroundings);
+    this.#policies.set(info.id, policy);
+    return policy;
+  }
+
+  /** The policies whose turn it is to be looked at. */
+  #looks(): ReadonlySet<string> {
+    const ids = [...this.#policies.keys()];
+    const count = Math.min(ids.length, Math.max(LEAST_LOOKS, Math.ceil(ids.length / LOOK_ROUND)));
+    const turn = Array.from({ length: count }, (_, index) => ids[(this.#cursor + index) % ids.length]!);
+    this.#cursor = ids.length === 0 ? 0 : (this.#cursor + count) % ids.length;
+    return new Set(turn);
+  }
+
+  /** CPUs go and come, and drivers can be exchanged: what can be governed is found anew. */
+  #noticeMachine(): void {
+    const online = this.#readOnline();
+    const nowNs = this.#parts.clock.monotonicNs();
+    const plugged = online !== this.#online;
+    if (!plugged && (nowNs < this.#searchAtNs || !this.#isIncomplete())) return;
+    const before = JSON.stringify(this.#domains);
+    this.#discoverAgain();
+    this.#online = online;
+    if (plugged || JSON.stringify(this.#domains) !== before) {
+      this.#searchPauseNs = FIRST_SEARCH_NS;
+      this.#machine = machineOf(this.#parts.tree, this.#domains);
+    } else {
+      this.#searchPauseNs = min(this.#searchPauseNs * 2n, LONGEST_SEARCH_NS);
+    }
+    this.#searchAtNs = nowNs + this.#searchPauseNs;
+  }
+
+  #isIncomplete(): boolean {
+    const current = idsOf(this.#domains);
+    const away = [...this.#policies].some(([id, { lost }]) => lost || !current.has(id));
+    return away || [...current].some((id) => !this.#policies.has(id));
+  }
+
+  #discoverAgain(): void {
+    const were = idsOf(this.#domains);
+    const returned: GovernedPolicy[] = [];
+    this.#domains = discoverDomains(this.#parts.tree, (info) => {
+      const known = this.#policies.get(info.id);
+      if (known === undefined || known.info.driver !== info.driver) return this.#takeNewcomer(info) ? info : null;
+      if (!were.has(info.id) || known.lost) returned.push(known);
+      // What its range reads now is ours; what the operator allows was seen before we came.
+      return { ...known.info, cpus: info.cpus };
+    });
+    for (const policy of this.#boostStands() ? returned : this.#policies.values()) policy.returned();
+    const are = idsOf(this.#domains);
+    for (const id of this.#policies.keys()) {
+      const control = policyDirectory(id);
+      if (are.has(id)) {
+        this.#disturbances.end('machine', control);
+      } else if (were.has(id)) {
+        this.#disturbances.forget(control);
+        const detail = `gone, with its CPUs or its driver; CPUs ${this.#readOnline()} are online`;
+        this.#disturbances.begin('machine', control, detail);
+      }
+    }
+  }
+
+  /** @returns false where its originals cannot be read and written down, so that the policy must not be touched */
+  #takeNewcomer(info: PolicyInfo): boolean {
+    const { tree, method, journal, log } = this.#parts;
+    const control = policyDirectory(info.id);
+    const refuse = (detail: string) => {
+      this.#disturbances.begin('failure', control, `not governed: ${detail}`, false);
+      return false;
+    };
+    if (!offers(method, info)) return refuse(`${info.driver} does not offer the method ${method}`);
+    const originals = originalsOf(tree, info, method);
+    if (originals === null) return refuse('its originals cannot be read');
+    try {
+      journal?.append(originals);
+    } catch (error) {
+      return refuse(messageOf(error));
+    }
+    this.#records.push(...originals);
+    this.#disturbances.end('failure', control);
+    this.#govern(info);
+    log('info', `governing ${info.id} (${info.driver}), too`);
+    return true;
+  }
+
+  /**
+   * amd-pstate (Linux 6.1) switches boost on for the whole machine when a CPU comes: no foreign writer.
+   * @returns false where it had to be switched again, which moves the ranges of all policies
+   */
+  #boostStands(): boolean {
+    const { boost, tree } = this.#parts;
+    const reads = boost === null ? null : tree.read(boost.path);
+    if (boost === null || reads?.ok !== true || reads.value === boost.text) return true;
+    const write = tree.write(boost.path, boost.text);
+    if (!write.ok) this.#disturbances.begin('failure', boost.path, `write ${boost.text}: ${write.errno}`);
+    return false;
+  }
+
+  /** Once a round. */
+  #checkBoost(): void {
+    const { boost, tree, listProcesses } = this.#parts;
+    if (boost === null) return;
+    const { path, text } = boost;
+    const reads = tree.read(path);
+    if (!reads.ok || reads.value === text) {
+      this.#disturbances.end('foreign-writer', path);
+      return;
+    }
+    const overrides = this.#boostBudget.spend();
+    const response = overrides ? 'written again' : 'left alone for a while';
+    const detail = `somebody else writes it: wrote ${text}, reads ${reads.value}; ${suspectsAmong(listProcesses())}; ${response}`;
+    this.#disturbances.begin('foreign-writer', path, detail, overrides);
+    const write = overrides ? tree.write(path, text) : null;
+    if (write?.ok === false) this.#disturbances.begin('failure', path, `write ${text}: ${write.errno}`);
+  }
+
+  /** Not ours to write: see "Global Attributes" in Documentation/admin-guide/pm/intel_pstate.rst. */
+  #checkMaxPercent(): void {
+    const hidden = policiesOf(this.#domains).some(({ driver }) => driver === 'intel_pstate');
+    const reads = hidden ? this.#parts.tree.read(MAX_PERF_PCT) : null;
+    const percent = reads?.ok === true ? Number.parseInt(reads.value, 10) : 100;
+    this.#maxPercent = Number.isNaN(percent) ? 100 : percent;
+    if (this.#maxPercent >= 100) this.#disturbances.end('limit', MAX_PERF_PCT);
+    else this.#disturbances.begin('limit', MAX_PERF_PCT, `reads ${percent}: no CPU runs at more of its maximum`, false);
+  }
+
+  /** Of domains that the point names and the machine has no more. */
+  #absent(point: OperatingPoint): readonly AppliedFrequency[] {
+    const present = new Set(this.#domains.map(({ domain }) => domain.id));
+    return Object.entries(point.frequencyKhz)
+      .filter(([id]) => !present.has(id))
+      .map(([domain, askedKhz]) => {
+        return { domain, askedKhz, appliedKhz: null, outcome: 'refused', detail: `${domain}: gone from this machine` };
+      });
+  }
+
+  #readOnline(): string | null {
+    const result = this.#parts.tree.read(ONLINE);
+    return result.ok ? result.value : null;
+  }
+}
+
+/** The files whose originals must be known. A speed has none but under governor userspace. */
+const originalFiles = (method: FrequencyMethod) =>
+  METHOD_KINDS[method].files.filter((file) => file !== 'scaling_setspeed');
+
+function bounded(applied: AppliedFrequency, ceilingKhz: KiloHertz): AppliedFrequency {
+  if (applied.appliedKhz === null || applied.appliedKhz <= ceilingKhz) return applied;
+  const detail = [applied.detail, `max_perf_pct allows ${ceilingKhz}`].filter((text) => text !== undefined).join('; ');
+  const outcome = applied.outcome === 'refused' || applied.outcome === 'yielded' ? applied.outcome : 'clamped';
+  return { ...applied, appliedKhz: ceilingKhz, outcome, detail };
+}
+
+/** A switch of boost may show a range that is wider than the operator's. */
+function boundedBy(info: PolicyInfo, maxKhz: KiloHertz): PolicyInfo {
+  const allowedMaxKhz = kiloHertz(Math.min(info.allowedMaxKhz, maxKhz));
+  return { ...info, allowedMaxKhz, allowedMinKhz: kiloHertz(Math.min(info.allowedMinKhz, allowedMaxKhz)) };
+}
+
+const policiesOf = (domains: readonly DomainPolicies[]) => domains.flatMap(({ policies }) => policies);
+
+const idsOf = (domains: readonly DomainPolicies[]) => new Set(policiesOf(domains).map(({ id }) => id));
+
+const min = (a: bigint, b: bigint) => (a < b ? a : b);
+
+function domainOutcome(
+  domain: string,
+  askedKhz: KiloHertz,
+  applications: readonly PolicyApplication[],
+): AppliedFrequency {
+  const known = applications.flatMap(({ appliedKhz }) => appliedKhz ?? []);
+  const details = applications.flatMap(({ detail }) => detail ?? []);
+  const outcome = SEVERITY.find((severity) => applications.some((application) => application.outcome === severity));
+  return {
+    domain,
+    askedKhz,
+    // The clocks of a domain follow its highest demand.
+    appliedKhz: known.length === 0 ? null : kiloHertz(Math.max(...known)),
+    outcome: outcome ?? 'unchanged',
+    ...(details.length === 0 ? {} : { detail: details.join('; ') }),
+  };
+}

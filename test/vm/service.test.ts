@@ -1,0 +1,132 @@
+import { execFileSync } from 'node:child_process';
+import { chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { bootGuest, type GuestResult } from './boot-guest.ts';
+
+const ROOT = join(import.meta.dirname, '../..');
+
+const CONFIG = `services:
+  - name: echo
+    target: { port: 7411 }
+    slo: { quantile: p99, latency: 2s, window: 1min }
+    policy: /usr/share/tailgov/policies/pid.yaml
+`;
+
+/** On top of the unit: a record of what systemd does with it, and all the time that an emulated machine may need. */
+const DROP_IN = `[Service]
+StandardOutput=append:/vm/daemon.log
+StandardError=append:/vm/daemon.log
+ReadWritePaths=/vm
+TimeoutStartSec=infinity
+TimeoutStopSec=120s
+ExecStopPost=/bin/sh -c 'sh /vm/controls.sh >/vm/after-$$SERVICE_RESULT'
+`;
+
+const RIVAL = `[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/bin/true
+`;
+
+/** The operator's controls, which differ from policy to policy. */
+const ORIGINAL = `policy0/scaling_governor conservative
+policy0/scaling_min_freq 1200000
+policy0/scaling_max_freq 3200000
+policy1/scaling_governor powersave
+policy1/scaling_min_freq 1200000
+policy1/scaling_max_freq 2800000`;
+
+/** About two minutes on an idle machine: Node starts seven times. */
+const GUEST_LIMIT_MS = 600_000;
+
+let folder: string;
+let guest: GuestResult;
+
+/** What the guest wrote down. */
+const seen = (name: string) => readFileSync(join(folder, name), 'utf8').trim();
+const properties = (name: string): Record<string, string> =>
+  Object.fromEntries([...seen(name).matchAll(/^(\w+)=(.*)$/gm)].map(([, property, value]) => [property!, value!]));
+/** What was logged in a step, by daemon and restorer. */
+const logOf = (step: string) => new RegExp(`^== ${step}$([^]*?)(?:^== |(?![^]))`, 'm').exec(seen('daemon.log'))![1]!;
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'tailgov-service-'));
+  // The server is another user's.
+  chmodSync(folder, 0o777);
+  cpSync(join(import.meta.dirname, 'guest/service'), folder, { recursive: true });
+  const script = join(ROOT, 'deploy/package-deb.mjs');
+  const file = execFileSync(process.execPath, [script, '--out', folder], { encoding: 'utf8' }).trim();
+  cpSync(file, join(folder, 'tailgov.deb'));
+  writeFileSync(join(folder, 'tailgov.yaml'), CONFIG);
+  mkdirSync(join(folder, 'units/tailgov.service.d'), { recursive: true });
+  writeFileSync(join(folder, 'units/tailgov.service.d/record.conf'), DROP_IN);
+  writeFileSync(join(folder, 'units/power-profiles-daemon.service'), RIVAL);
+  guest = await bootGuest({ folder, systemd: true, timeoutMs: GUEST_LIMIT_MS });
+}, GUEST_LIMIT_MS + 30_000);
+
+afterAll(() => rmSync(folder, { recursive: true }));
+
+describe('tailgov.service under systemd, on the real acpi-cpufreq driver', () => {
+  it('starts when the loop governs, and says so', () => {
+    expect(guest.status, `${guest.console}\n${existsSync(join(folder, 'daemon.log')) ? seen('daemon.log') : ''}`).toBe(
+      0,
+    );
+    expect(properties('started')).toMatchObject({ ActiveState: 'active', SubState: 'running', NRestarts: '0' });
+    expect(properties('started')['StatusText']).toMatch(/^governing/);
+    expect(seen('status-text')).toMatch(/^governing: echo p99 .* of 2\.00 s, level \d\.\d\d$/);
+  });
+
+  it('writes the real driver’s files from inside its sandbox', () => {
+    expect(seen('original')).toBe(ORIGINAL);
+    expect(seen('governed')).toMatch(/^policy0\/scaling_governor performance$/m);
+    expect(seen('governed')).toMatch(/^policy1\/scaling_governor performance$/m);
+    expect(Number(/policy1\/scaling_max_freq (\d+)/.exec(seen('governed'))![1])).toBeLessThan(2_800_000);
+  });
+
+  it('has three capabilities, and sees the CPU time of a server of another user with them', () => {
+    const [CAP_SYS_NICE, CAP_PERFMON, CAP_BPF] = [23n, 38n, 39n];
+    const mask = ((1n << CAP_SYS_NICE) | (1n << CAP_PERFMON) | (1n << CAP_BPF)).toString(16).padStart(16, '0');
+    expect(seen('privileges').split(/\s+/)).toEqual([
+      'CapEff:',
+      mask,
+      'CapBnd:',
+      mask,
+      'NoNewPrivs:',
+      '1',
+      'Seccomp:',
+      '2',
+    ]);
+    const status = JSON.parse(seen('status.json')) as {
+      last: { services: { observation: { utilization: unknown } }[] };
+    };
+    expect(status.last.services[0]!.observation.utilization).toBeTypeOf('number');
+  });
+
+  it('goes on in the same process when it is reloaded', () => {
+    expect(properties('reloaded')).toEqual({ ActiveState: 'active', MainPID: properties('started')['MainPID'] });
+    expect(logOf('start')).toContain('received SIGHUP');
+  });
+
+  it('takes over from a service that wants the same files', () => {
+    expect(seen('rival-state')).toBe('inactive');
+  });
+
+  it('is restored by ExecStopPost after a SIGKILL of all its processes, and started again', () => {
+    expect(seen('after-signal')).toBe(ORIGINAL);
+    expect(logOf('kill')).toMatch(/^restored +devices\/system\/cpu\/cpufreq\/policy0\/scaling_max_freq$/m);
+  });
+
+  it('is given up by the watchdog when it hangs, restored and started again', () => {
+    expect(seen('after-watchdog')).toBe(ORIGINAL);
+    expect(logOf('hang')).toMatch(/^restored +devices\/system\/cpu\/cpufreq\/policy0\/scaling_max_freq$/m);
+  });
+
+  it('gives way to such a service, with every control put back and nothing left behind', () => {
+    expect(properties('stopped')).toEqual({ ActiveState: 'inactive', Result: 'success', ExecMainStatus: '0' });
+    expect(seen('after-success')).toBe(ORIGINAL);
+    expect(seen('beside-rival')).toBe(ORIGINAL);
+    expect(seen('left-behind')).toBe('');
+  });
+});
