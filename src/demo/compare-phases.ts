@@ -72,6 +72,8 @@ export function comparisonRows(baseline: PhaseSummary, governed: PhaseSummary): 
 
 /** A quiet machine stays well below. */
 const DISTURBED_RATIO = 0.05;
+/** The silicon follows within some milliseconds: more than that between the means is a fault. */
+const FREQUENCY_TOLERANCE = 0.05;
 
 /** What the reader has to know before believing the figures; empty when nothing disturbs them. */
 export function caveats(baseline: PhaseSummary, governed: PhaseSummary): string[] {
@@ -88,9 +90,16 @@ export function caveats(baseline: PhaseSummary, governed: PhaseSummary): string[
         `${run.name}: the sensor counted ${run.requests} requests, the client ${run.clientFromDue.count} replies.`,
       );
     }
+    if (run.notRestored.length > 0)
+      notes.push(`${run.name}: not as before when the daemon had ended: ${run.notRestored.join(', ')}.`);
     if (run.cpuWaitRatio !== null && run.cpuWaitRatio > DISTURBED_RATIO) {
       notes.push(
         `${run.name}: for ${percent(run.cpuWaitRatio)} of the run the server was ready and had no CPU: other processes on this machine disturb the figures.`,
+      );
+    }
+    if (run.meanAppliedKhz !== null && Math.abs(run.meanFrequencyKhz / run.meanAppliedKhz - 1) > FREQUENCY_TOLERANCE) {
+      notes.push(
+        `${run.name}: the silicon ran at ${formatKhz(run.meanFrequencyKhz)} in the mean, the governor had applied ${formatKhz(run.meanAppliedKhz)}: this run does not show what its policy does.`,
       );
     }
     if (run.clientLate.p99Ms > run.sloMs / 4) {

@@ -3,8 +3,9 @@ import { corei7_1165g7 } from '../core/power-model.ts';
 /** The machine that the demo pretends to run on. */
 export const DEMO_MOCK = 'intel-pstate-i7-1165g7-8c';
 export const DEMO_POWER_MODEL = corei7_1165g7;
-/** The mock CPU that the server's modelled core is. */
-export const SERVER_FREQUENCY_FILE = 'devices/system/cpu/cpufreq/policy0/scaling_cur_freq';
+/** The frequency domain of the mock that the server's modelled core is in. */
+export const SERVER_DOMAIN = 'policy0';
+export const SERVER_FREQUENCY_FILE = `devices/system/cpu/cpufreq/${SERVER_DOMAIN}/scaling_cur_freq`;
 export const FULL_SPEED_KHZ = 4_700_000;
 
 /** What a request costs: 1.5 ms at full speed in the mean, log-normal; one in a hundred takes 2.8 times as long. */

@@ -12,6 +12,12 @@ export async function runPart(name: string, argument: string | undefined): Promi
     // Once the demo is gone nobody listens, and the part is about to end.
     if (process.connected) process.send!(message);
   };
+  await partNamed(name, argument, send);
+  // What it was in the middle of when the demo went away, such as opening connections, is not to keep it alive.
+  process.exit(0);
+}
+
+function partNamed(name: string, argument: string | undefined, send: (message: FromPart) => void): Promise<void> {
   switch (name) {
     case 'server':
       return runServerPart(argument ?? '', send);

@@ -2,7 +2,7 @@ import { Histogram } from '../core/histogram.ts';
 import { packagePowerWatts, type PowerModel } from '../core/power-model.ts';
 import type { TickReport } from '../core/tick-report.ts';
 import { NS_PER_MS } from '../core/units.ts';
-import { QUANTILE } from './demo-settings.ts';
+import { QUANTILE, SERVER_DOMAIN } from './demo-settings.ts';
 import type { CoreSpan } from './modelled-core.ts';
 import type { PhaseRecord } from './phase-record.ts';
 
@@ -32,11 +32,15 @@ export interface PhaseSummary {
   readonly cpuWaitRatio: number | null;
   readonly unanswered: number;
   readonly connections: number;
+  /** Controls of the mock that were not as before when the daemon had ended. */
+  readonly notRestored: readonly string[];
   /** Modelled. */
   readonly energyJ: number;
   readonly meanPowerW: number;
   /** Weighted by time, of the core that the server ran on. */
   readonly meanFrequencyKhz: number;
+  /** What the governor said that it had applied, weighted by time; null without ticks. The two should be the same. */
+  readonly meanAppliedKhz: number | null;
   readonly busyRatio: number;
   readonly frequencyChanges: number;
   readonly ticks: number;
@@ -77,9 +81,11 @@ export function summarizePhase(record: PhaseRecord, sloMs: number, model: PowerM
     cpuWaitRatio: record.cpuWaitRatio,
     unanswered: load.failures,
     connections: load.connections,
+    notRestored: record.notRestored,
     energyJ,
     meanPowerW: ratio(energyJ, lengthMs / 1000),
     meanFrequencyKhz: ratio(sum(spans.map((span) => span.frequencyKhz * (span.toMs - span.fromMs))), lengthMs),
+    meanAppliedKhz: meanAppliedKhz(record),
     busyRatio: ratio(sum(spans.map((span) => span.busyMs)), lengthMs),
     frequencyChanges: frequencyChanges(record.ticks).length,
     ticks: record.ticks.length,
@@ -90,6 +96,19 @@ export function summarizePhase(record: PhaseRecord, sloMs: number, model: PowerM
 export function frequencyChanges(ticks: readonly TickReport[]): readonly TickReport[] {
   const key = (tick: TickReport) => tick.applied.frequencies.map(({ appliedKhz }) => appliedKhz).join(' ');
   return ticks.filter((tick, index) => index > 0 && key(tick) !== key(ticks[index - 1]!));
+}
+
+function meanAppliedKhz({ ticks, startMs, durationMs }: PhaseRecord): number | null {
+  let khzMs = 0;
+  let lengthMs = 0;
+  ticks.forEach((tick, index) => {
+    const khz = tick.applied.frequencies.find(({ domain }) => domain === SERVER_DOMAIN)?.appliedKhz ?? null;
+    if (khz === null) return;
+    const forMs = (ticks[index + 1]?.atMs ?? startMs + durationMs) - tick.atMs;
+    khzMs += khz * forMs;
+    lengthMs += forMs;
+  });
+  return lengthMs > 0 ? khzMs / lengthMs : null;
 }
 
 /** Modelled energy of one span, in J: the server's core, and the rest of the package idle. */

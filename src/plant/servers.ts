@@ -17,7 +17,7 @@ export const xeonSilver4114: ServerModel = {
   power: {
     name: 'Intel Xeon Silver 4114',
     source:
-      'Published: 4 W a core at 2.2 GHz, 1 W at 0.8 GHz, idle 1.44 W in C1, 0.88 W in C1E, 0.1 W in C6 (Yahya et al., AgileWatts, MICRO 2022, table 1); 44 W for the package with all ten cores in C1 (Antoniou et al., AgilePkgC, MICRO 2022), so 29.6 W without them. Assumed: the voltage curve (a line whose ends fit the two core powers), no power of an awake core apart from C·V²·f',
+      'Published: 4 W a core at 2.2 GHz, 1 W at 0.8 GHz, idle 1.44 W in C1, 0.88 W in C1E, 0.1 W in C6 (Haj-Yahya et al., AgileWatts, MICRO 2022, table 1); 44 W for the package with all ten cores in C1 (Antoniou et al., AgilePkgC, MICRO 2022), so 29.6 W without them. Assumed: the voltage curve (a line whose ends fit the two core powers), no power of an awake core apart from C·V²·f',
     leavesOut:
       'Turbo, hyperthreads, DRAM, package sleep states, voltage regulators, fans, temperature, how memory-bound work draws less',
     coreCount: 10,

@@ -3,21 +3,15 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Clock, systemClock } from '../core/clock.ts';
 import { SensorError } from '../core/errors.ts';
-import type { Sensor } from '../core/sensor.ts';
 import type { LogLevel } from '../native/libbpf.ts';
 import { MAX_TARGETS } from './layout.ts';
 import { assertTracepointsUsable } from './probe-kernel.ts';
+import type { OpenedSensor } from './opened-sensor.ts';
+import type { TargetSpec } from './target-spec.ts';
 import { TracepointSensor } from './tracepoint-sensor.ts';
 
-/** A server to be observed: every connection to these local ports, in the network namespace of this process. */
-export interface TargetSpec {
-  readonly name: string;
-  readonly ports: readonly number[];
-  /** Requests over this are counted as `overSlo`. */
-  readonly sloLatencyNs?: number;
-  /** When the kernel is to wake us: at so many requests over the SLO in a window, at a read that waited so long. */
-  readonly alarm?: { readonly lateBudget: number; readonly waitBudgetNs: number };
-}
+export type { OpenedSensor } from './opened-sensor.ts';
+export type { TargetSpec } from './target-spec.ts';
 
 export interface SensorOptions {
   readonly targets: readonly TargetSpec[];
@@ -28,15 +22,6 @@ export interface SensorOptions {
   readonly objectDirectory?: string;
   readonly clock?: Clock;
   readonly log?: (level: LogLevel, text: string) => void;
-}
-
-/** A sensor whose targets' objectives can be changed while it measures. */
-export interface OpenedSensor extends Sensor {
-  /**
-   * Other objectives and alarms for the same targets, from now on; nothing that was measured is lost.
-   * @returns false, with nothing changed, where names or ports differ: those need another sensor
-   */
-  retarget(targets: readonly TargetSpec[]): boolean;
 }
 
 const DEFAULT_EXTEND_GAP_NS = 50_000_000;

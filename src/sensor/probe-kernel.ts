@@ -44,11 +44,9 @@ function missingTracepoints(): readonly string[] {
 export function explainRefusal(error: unknown): unknown {
   if (!(error instanceof NativeError)) return error;
   if (error.errnoName === 'EPERM') {
-    return new SensorError(
-      'not-root',
-      'load the probes: not permitted; run as root, or with CAP_BPF and CAP_PERFMON',
-      { cause: error },
-    );
+    return new SensorError('not-root', 'load the probes: not permitted; run as root, or with CAP_BPF and CAP_PERFMON', {
+      cause: error,
+    });
   }
   return new SensorError('bpf-refused', error.message, { cause: error });
 }

@@ -1,6 +1,6 @@
 import type { MappedMemory } from '../native/libbpf.ts';
 import { ALARM_BITS, CONTROL } from './layout.ts';
-import type { TargetSpec } from './open-sensor.ts';
+import type { TargetSpec } from './target-spec.ts';
 import type { AlarmKind, Health } from '../core/sensor.ts';
 
 /** What we ask of the probes for one target, in memory that they read: struct target_control. */

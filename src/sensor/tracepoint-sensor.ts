@@ -7,14 +7,17 @@ import { ConnectionWalk, type InFlight } from './connection-walk.ts';
 import { CpuMeter } from './cpu-meter.ts';
 import { healthOf } from './health.ts';
 import { ALARM, ALARM_BITS, CONTROL, PORTS, READER_KEY, STRIPE } from './layout.ts';
-import type { OpenedSensor, TargetSpec } from './open-sensor.ts';
+import type { OpenedSensor } from './opened-sensor.ts';
 import { explainRefusal } from './probe-kernel.ts';
 import { inInitialPidNamespace, procTimes } from './process-times.ts';
 import { TargetControl } from './target-control.ts';
+import type { TargetSpec } from './target-spec.ts';
 import { WindowReader } from './window-reader.ts';
 
 const PROGRAMS = ['data_ready', 'read_returned', 'send_returned', 'state_changed'];
 const MOST_STRIPES = 4;
+/** At ten reads a second each target is looked at every second. */
+const READS_FOR_ALL_LOOKS = 8;
 
 interface Setup {
   readonly objectFile: string;
@@ -46,11 +49,13 @@ export class TracepointSensor implements OpenedSensor {
   readonly #targets: readonly TargetState[];
   readonly #walk: ConnectionWalk;
   readonly #pidsAreOurs = inInitialPidNamespace();
+  readonly #looksARead: number;
   #closed = false;
 
   /** @throws SensorError */
   constructor(setup: Setup) {
     this.#clock = setup.clock;
+    this.#looksARead = Math.ceil(setup.targets.length / READS_FOR_ALL_LOOKS);
     const object = BpfObject.open(setup.objectFile, setup.log === undefined ? {} : { log: setup.log });
     this.#object = object;
     try {
@@ -157,15 +162,15 @@ export class TracepointSensor implements OpenedSensor {
   }
 
   #lookAtProcesses(nowNs: bigint): void {
-    if (!this.#pidsAreOurs || !this.#targets.some(({ cpu }) => cpu.isDue(nowNs))) return;
+    // A few at a time: a look takes time for each thread, and a read must not take all of them at once.
+    const due = this.#targets.filter(({ cpu }) => cpu.isDue(nowNs)).slice(0, this.#looksARead);
+    if (!this.#pidsAreOurs || due.length === 0) return;
     const pids: number[][] = this.#targets.map(() => []);
     for (const [key] of this.#object.map('readers').entries()) {
       const words = new Uint32Array(key.slice().buffer);
       pids[words[READER_KEY.target / 4]!]?.push(words[READER_KEY.tgid / 4]!);
     }
-    this.#targets.forEach(({ cpu }, index) => {
-      if (cpu.isDue(nowNs)) cpu.look(pids[index]!);
-    });
+    for (const target of due) target.cpu.look(pids[this.#targets.indexOf(target)]!);
   }
 }
 

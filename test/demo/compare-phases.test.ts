@@ -60,14 +60,19 @@ describe('caveats()', () => {
     const disturbed = phaseSummary({
       name: 'pid',
       unanswered: 2,
+      notRestored: ['scaling_governor: was powersave, is performance'],
       requests: 997,
       cpuWaitRatio: 0.12,
+      meanFrequencyKhz: 1_900_000,
+      meanAppliedKhz: 4_700_000,
       clientLate: { p50Ms: 1, p99Ms: 12 },
     });
     const notes = caveats(baseline, disturbed).join('\n');
     expect(notes).toContain('pid: 2 requests got no reply');
     expect(notes).toContain('the sensor counted 997 requests, the client 1000 replies');
     expect(notes).toContain('12.0 % of the run the server was ready and had no CPU');
+    expect(notes).toContain('pid: not as before when the daemon had ended: scaling_governor: was');
+    expect(notes).toContain('the silicon ran at 1.90 GHz in the mean, the governor had applied 4.70 GHz');
     expect(notes).toContain('the client itself was late by 12.0 ms');
   });
 });

@@ -36,6 +36,8 @@ describe('summarizePhase()', () => {
     expect(summary.energyJ).toBeCloseTo(fast + slow, 9);
     expect(summary.meanPowerW).toBeCloseTo((fast + slow) / 2, 9);
     expect(summary.meanFrequencyKhz).toBeCloseTo(3_350_000, 6);
+    // 4.7 GHz from 10,100 ms, 2.0 GHz from 11,000 to 12,000 ms.
+    expect(summary.meanAppliedKhz).toBeCloseTo((4_700_000 * 900 + 2_000_000 * 1000) / 1900, 6);
     expect(summary.busyRatio).toBeCloseTo(0.375, 12);
   });
 

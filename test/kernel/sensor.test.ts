@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { connect as connectTls } from 'node:tls';
+import { connect as connectTls, type TLSSocket } from 'node:tls';
 import { once } from 'node:events';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { SensorError } from '../../src/core/errors.ts';
@@ -138,27 +138,48 @@ describe('turns on real servers are counted exactly', () => {
     expectConserved(tally);
   });
 
-  it('nginx with TLS 1.3: a handshake is two turns, close_notify is unsolicited', async () => {
+  describe('nginx with TLS 1.3: a handshake is two turns', () => {
     const site = 'keepalive_timeout 1s; default_type text/plain; location / { return 200 "hello"; }';
-    const nginx = await use(startNginx(site, { tls: true }));
-    const tally = observe(nginx);
-    const socket = connectTls({ port: nginx.port, host: '127.0.0.1', rejectUnauthorized: false });
-    cleanups.push(() => socket.destroy());
-    // ClientHello is answered by the server's handshake up to Finished; the client's Finished by two session tickets.
-    let tickets = 0;
-    await new Promise<void>((resolve) => socket.on('session', () => ++tickets === 2 && resolve()));
-    expect(await tally.settle({ requests: 2, unsolicited: 0 })).toEqual({ requests: 2, unsolicited: 0 });
+    const getFiveTimes = async (socket: TLSSocket) => {
+      for (let sent = 0; sent < 5; sent++) {
+        socket.write('GET / HTTP/1.1\r\nHost: localhost\r\n\r\n');
+        await once(socket, 'data');
+      }
+    };
+    const startTls = async () => {
+      const nginx = await use(startNginx(site, { tls: true }));
+      const tally = observe(nginx);
+      const options = { port: nginx.port, host: '127.0.0.1', rejectUnauthorized: false, allowHalfOpen: true };
+      const socket = connectTls(options);
+      cleanups.push(() => socket.destroy());
+      // ClientHello is answered by the server's handshake up to Finished; the client's Finished by two session tickets.
+      let tickets = 0;
+      await new Promise<void>((resolve) => socket.on('session', () => ++tickets === 2 && resolve()));
+      expect(await tally.settle({ requests: 2, unsolicited: 0 })).toEqual({ requests: 2, unsolicited: 0 });
+      return { tally, socket };
+    };
 
-    for (let sent = 0; sent < 5; sent++) {
-      socket.write('GET / HTTP/1.1\r\nHost: localhost\r\n\r\n');
-      await once(socket, 'data');
-    }
-    await once(socket, 'end');
+    it("the server's close_notify, a second after the last reply, is unsolicited", async () => {
+      const { tally, socket } = await startTls();
+      await getFiveTimes(socket);
+      await once(socket, 'end');
 
-    const expected = { arrivals: 7, requests: 7, unsolicited: 1, inFlight: 0 };
-    expect(await tally.settle(expected)).toEqual(expected);
-    expectConserved(tally);
-    expect(tally.latency.maxNs).toBeLessThan(900 * NS_PER_MS);
+      const expected = { arrivals: 7, requests: 7, abandoned: 0, unsolicited: 1, inFlight: 0 };
+      expect(await tally.settle(expected)).toEqual(expected);
+      expectConserved(tally);
+      expect(tally.latency.maxNs).toBeLessThan(900 * NS_PER_MS);
+    });
+
+    it("the client's close_notify is a turn that the server abandons", async () => {
+      const { tally, socket } = await startTls();
+      await getFiveTimes(socket);
+      socket.end();
+      await once(socket, 'close');
+
+      const expected = { arrivals: 8, requests: 7, abandoned: 1, unsolicited: 0, inFlight: 0 };
+      expect(await tally.settle(expected)).toEqual(expected);
+      expectConserved(tally);
+    });
   });
 });
 

@@ -84,21 +84,26 @@ function cheapestWithin(
 interface Label {
   /** By core: remaining work, in ns at full speed. */
   readonly backlogNs: Float64Array;
-  /** Requests on their way: arrival, and the work until they are done. */
-  readonly waiting: readonly (readonly [arrivalNs: number, doneNs: number])[];
+  /** Requests on their way and not late yet, two numbers each: arrival, and the work until it is done. */
+  readonly waiting: readonly number[];
   readonly joules: number;
   readonly late: number;
   readonly cost: number;
-  readonly khz: KiloHertz | undefined;
-  readonly before: Label | undefined;
+  readonly path: Path | undefined;
+}
+
+/** How a label was reached. Apart from it, so that what it once was can be forgotten. */
+interface Path {
+  readonly khz: KiloHertz;
+  readonly before: Path | undefined;
 }
 
 function cheapestPlan(input: ClairvoyantInput, requests: RequestList, latencyNs: number, latePriceJ: number) {
   const { server, intervalNs, durationNs } = input;
   const cores = server.machine.cpus.length;
   const ladder = ladderOf(server);
-  const start = { joules: 0, late: 0, cost: 0, khz: undefined, before: undefined };
-  let labels: Label[] = [{ ...start, backlogNs: new Float64Array(cores), waiting: [] }];
+  const backlogNs = new Float64Array(cores);
+  let labels: Label[] = [{ backlogNs, waiting: [], joules: 0, late: 0, cost: 0, path: undefined }];
   let first = 0;
   for (let fromNs = 0; fromNs < durationNs; fromNs += intervalNs) {
     const untilNs = Math.min(durationNs, fromNs + intervalNs);
@@ -116,10 +121,9 @@ function cheapestPlan(input: ClairvoyantInput, requests: RequestList, latencyNs:
     labels = undominated([...best.entries()].sort(([a], [b]) => a - b).map(([, label]) => label));
     first = next;
   }
-  let last = labels.reduce((a, b) => (b.cost < a.cost ? b : a));
-  const { late } = last;
+  const { late, path } = labels.reduce((a, b) => (b.cost < a.cost ? b : a));
   const frequenciesKhz: KiloHertz[] = [];
-  for (; last.before !== undefined; last = last.before) frequenciesKhz.push(last.khz!);
+  for (let step = path; step !== undefined; step = step.before) frequenciesKhz.push(step.khz);
   return { late, frequenciesKhz: frequenciesKhz.reverse() };
 }
 
@@ -146,7 +150,7 @@ function advance({ server, service }: ClairvoyantInput, label: Label, khz: KiloH
     const arrivalNs = requests.arrivalsNs[i]!;
     const startNs = Math.max((arrivalNs - fromNs) / slowdown, backlogNs[core]!);
     backlogNs[core] = startNs + requests.demandsNs[i]!;
-    waiting.push([arrivalNs, backlogNs[core]!]);
+    waiting.push(arrivalNs, backlogNs[core]!);
     doneNs += requests.demandsNs[i]!;
   }
   const spanNs = (untilNs - fromNs) / slowdown;
@@ -154,12 +158,15 @@ function advance({ server, service }: ClairvoyantInput, label: Label, khz: KiloH
   doneNs -= sumOf(backlogNs);
 
   let late = label.late;
-  const left: (readonly [number, number])[] = [];
-  for (const [arrivalNs, until] of waiting) {
-    // Late is counted once: when it becomes so, done or not.
-    const endNs = until <= spanNs ? fromNs + until * slowdown : untilNs;
-    if (endNs - arrivalNs > latencyNs && fromNs - arrivalNs <= latencyNs) late++;
-    if (until > spanNs) left.push([arrivalNs, until - spanNs]);
+  const left: number[] = [];
+  for (let i = 0; i < waiting.length; i += 2) {
+    const arrivalNs = waiting[i]!;
+    const workNs = waiting[i + 1]!;
+    const isDone = workNs <= spanNs;
+    const isLate = (isDone ? fromNs + workNs * slowdown : untilNs) - arrivalNs > latencyNs;
+    // Late is late, done or not: it is counted once, and followed no further.
+    if (isLate) late++;
+    else if (!isDone) left.push(arrivalNs, workNs - spanNs);
   }
   const { power } = server;
   const busyNs = doneNs * slowdown;
@@ -168,7 +175,14 @@ function advance({ server, service }: ClairvoyantInput, label: Label, khz: KiloH
     label.joules +
     (power.staticWatts * (untilNs - fromNs) + busyCoreWatts(power, khz) * busyNs + power.idleCoreWatts * idleNs) /
       NS_PER_S;
-  return { backlogNs, waiting: left, joules, late, cost: joules + latePriceJ * late, khz, before: label };
+  return {
+    backlogNs,
+    waiting: left,
+    joules,
+    late,
+    cost: joules + latePriceJ * late,
+    path: { khz, before: label.path },
+  };
 }
 
 /** Finer where there is little: the difference between none and some decides more than that between much and more. */

@@ -1,0 +1,11 @@
+import type { Sensor } from '../core/sensor.ts';
+import type { TargetSpec } from './target-spec.ts';
+
+/** A sensor whose targets' objectives can be changed while it measures. */
+export interface OpenedSensor extends Sensor {
+  /**
+   * Other objectives and alarms for the same targets, from now on; nothing that was measured is lost.
+   * @returns false, with nothing changed, where names or ports differ: those need another sensor
+   */
+  retarget(targets: readonly TargetSpec[]): boolean;
+}
