@@ -30,6 +30,11 @@ export class Bench {
     if (made.status !== 0) throw new Error(made.stderr);
   }
 
+  /** Writes the config anew, for daemons that start from now on. */
+  configure(config: string): void {
+    writeFileSync(this.config, config);
+  }
+
   /** Starts a daemon; `output` grows with what it prints. */
   start(...args: string[]): { process: ChildProcess; output: () => string; exited: Promise<number | null> } {
     const child = spawn(
