@@ -56,6 +56,7 @@ function answering(directory: string, read: (file: string) => string | undefined
   const seenNs = new Map<string, bigint>(files.map((file) => [file, modifiedNs(directory, file)]));
 
   return () => {
+    const before = new Map(files.map((file) => [file, modifiedNs(directory, file)]));
     const written = WRITABLE_POLICY_FILES.filter((file) => policy.governs(file))
       .map((file) => ({ file, atNs: modifiedNs(directory, file) }))
       .filter(({ file, atNs }) => atNs !== seenNs.get(file) || read(file) !== policy.read(file))
@@ -65,6 +66,8 @@ function answering(directory: string, read: (file: string) => string | undefined
     const limitKhz = Number(read('bios_limit') ?? Infinity);
     policy.limit('bios_limit', limitKhz > 0 ? limitKhz : Infinity);
     for (const file of files) {
+      // Written meanwhile: the next round answers it, and must find it as it was written.
+      if (modifiedNs(directory, file) !== before.get(file)) continue;
       const answer = policy.read(file);
       if (answer !== undefined && read(file) !== undefined && read(file) !== answer)
         show(join(directory, file), answer);
