@@ -17,6 +17,7 @@ typedef long long __s64;
 typedef __u16 __be16;
 typedef __u32 __be32;
 typedef __u32 __wsum;
+typedef unsigned long size_t;
 
 typedef __u8 u8;
 typedef __u16 u16;
@@ -89,6 +90,7 @@ struct sock_common {
 
 struct socket {
 	unsigned long flags;
+	struct sock *sk;
 };
 
 struct sock {

@@ -5,6 +5,7 @@ import type { Snapshot } from '../core/sensor.ts';
 import { NS_PER_MS, parseDurationNs } from '../core/units.ts';
 import { listeningPorts } from '../sensor/listening-ports.ts';
 import { openSensor } from '../sensor/open-sensor.ts';
+import { METHOD_CHOICES, type MethodChoice } from '../sensor/probe-methods.ts';
 import { jsonLines, tableLines } from './observe-output.ts';
 import { observeWindows } from './observe-windows.ts';
 
@@ -12,7 +13,7 @@ interface ObserveOptions {
   readonly port: readonly number[];
   readonly interval: number;
   readonly duration?: number;
-  readonly method: 'auto' | 'tracepoint';
+  readonly method: MethodChoice;
   readonly json?: true;
   readonly summary?: true;
 }
@@ -40,7 +41,7 @@ export function observeCommand(): Command {
       'stop after this long, such as 10s',
       durationOption('--duration', SHORTEST_INTERVAL_MS),
     )
-    .addOption(new Option('--method <name>', 'how to measure').choices(['auto', 'tracepoint']).default('auto'))
+    .addOption(new Option('--method <name>', 'how to measure').choices(METHOD_CHOICES).default('auto'))
     .option('--json', 'one JSON object a line, a target and a window each')
     .option('--summary', 'at the end, the whole run as one window')
     .addHelpText('after', EXAMPLE)

@@ -5,17 +5,19 @@ import { type Clock, systemClock } from '../core/clock.ts';
 import { SensorError } from '../core/errors.ts';
 import type { LogLevel } from '../native/libbpf.ts';
 import { MAX_TARGETS } from './layout.ts';
-import { assertTracepointsUsable } from './probe-kernel.ts';
 import type { OpenedSensor } from './opened-sensor.ts';
+import { chooseMethodHere } from './probe-kernel.ts';
+import { type MethodChoice, PROBE_METHODS } from './probe-methods.ts';
 import type { TargetSpec } from './target-spec.ts';
-import { TracepointSensor } from './tracepoint-sensor.ts';
+import { TurnSensor } from './turn-sensor.ts';
 
 export type { OpenedSensor } from './opened-sensor.ts';
 export type { TargetSpec } from './target-spec.ts';
 
 export interface SensorOptions {
   readonly targets: readonly TargetSpec[];
-  readonly method?: 'auto' | 'tracepoint';
+  /** `auto`, the best that this kernel offers, where not given. */
+  readonly method?: MethodChoice;
   /** A further send belongs to the same reply when it follows within this time of the one before; 50 ms where not given. */
   readonly extendGapNs?: number;
   /** Where the compiled probes are; beside the program where not given. */
@@ -25,7 +27,6 @@ export interface SensorOptions {
 }
 
 const DEFAULT_EXTEND_GAP_NS = 50_000_000;
-export const OBJECT_NAME = 'turns.bpf.o';
 
 /**
  * Attaches probes to the kernel and starts to measure; they are gone with `close()`, or with the process.
@@ -38,10 +39,11 @@ export function openSensor(options: SensorOptions): OpenedSensor {
   if (!(Number.isSafeInteger(extendGapNs) && extendGapNs >= 0)) {
     throw new RangeError(`extendGapNs is ${extendGapNs}, expected whole nanoseconds`);
   }
-  const objectFile = findObject(options.objectDirectory);
-  assertTracepointsUsable();
-  return new TracepointSensor({
-    objectFile,
+  const directory = findObjects(options.objectDirectory);
+  const chosen = chooseMethodHere(options.method ?? 'auto');
+  return new TurnSensor({
+    ...chosen,
+    objectFile: join(directory, chosen.method.objectName),
     targets: options.targets,
     extendGapNs,
     clock: options.clock ?? systemClock,
@@ -76,15 +78,15 @@ function assertPositive(what: string, value: number | undefined): void {
 }
 
 /** In a checkout the sources are two folders below the root; in a package everything is in dist. */
-function findObject(directory: string | undefined): string {
+function findObjects(directory: string | undefined): string {
   const candidates =
     directory === undefined
-      ? ['./bpf/', '../../dist/bpf/'].map((path) => fileURLToPath(new URL(path + OBJECT_NAME, import.meta.url)))
-      : [join(directory, OBJECT_NAME)];
-  const found = candidates.find((file) => existsSync(file));
+      ? ['./bpf/', '../../dist/bpf/'].map((path) => fileURLToPath(new URL(path, import.meta.url)))
+      : [directory];
+  const missingIn = (candidate: string) =>
+    PROBE_METHODS.map(({ objectName }) => join(candidate, objectName)).find((file) => !existsSync(file));
+  const found = candidates.find((candidate) => missingIn(candidate) === undefined);
   if (found !== undefined) return found;
-  throw new SensorError(
-    'object-missing',
-    `find the compiled probes: no ${candidates.join(', nor ')}; run: npm run build`,
-  );
+  const missing = candidates.map(missingIn).join(', nor ');
+  throw new SensorError('object-missing', `find the compiled probes: no ${missing}; run: npm run build`);
 }

@@ -3,12 +3,36 @@ import { release } from 'node:os';
 import { SensorError } from '../core/errors.ts';
 import { KernelBtf } from '../native/kernel-btf.ts';
 import { libbpfVersion, NativeError } from '../native/libbpf.ts';
+import { chooseMethod, type MethodChoice, type Probe, type ProbeMethod } from './probe-methods.ts';
 
 const KERNEL_BTF = '/sys/kernel/btf/vmlinux';
-const TRACEPOINTS = ['sk_data_ready', 'sock_recv_length', 'sock_send_length', 'inet_sock_set_state'];
 
-/** @throws SensorError where the method `tracepoint` cannot work here, whoever we are */
-export function assertTracepointsUsable(): void {
+export interface ChosenMethod {
+  readonly method: ProbeMethod;
+  /** Those of its probes that this kernel has. */
+  readonly probes: readonly Probe[];
+}
+
+/** @throws SensorError where no method that may be used can work here, whoever we are */
+export function chooseMethodHere(choice: MethodChoice): ChosenMethod {
+  assertProbesLoadable();
+  const btf = KernelBtf.open();
+  try {
+    const has = ({ kind, at }: Probe) => (kind === 'function' ? btf.hasFunction(at) : btf.hasTracepoint(at));
+    const method = chooseMethod(choice, has);
+    if ('problem' in method) {
+      throw new SensorError(
+        'kernel-too-old',
+        `choose how to measure: Linux ${release()} does not do: ${method.problem}`,
+      );
+    }
+    return { method, probes: method.probes.filter(has) };
+  } finally {
+    btf.close();
+  }
+}
+
+function assertProbesLoadable(): void {
   try {
     libbpfVersion();
   } catch (cause) {
@@ -21,32 +45,19 @@ export function assertTracepointsUsable(): void {
       `find the kernel's type information: no ${KERNEL_BTF}; a kernel with CONFIG_DEBUG_INFO_BTF=y is needed`,
     );
   }
-  const missing = missingTracepoints();
-  if (missing.length > 0) {
-    throw new SensorError(
-      'kernel-too-old',
-      `find the tracepoints of method 'tracepoint': Linux ${release()} lacks ${missing.join(', ')}, Linux 6.3 has them; ` +
-        `an older kernel needs method 'fentry' or 'syscall', which this version does not have`,
-    );
-  }
-}
-
-function missingTracepoints(): readonly string[] {
-  const btf = KernelBtf.open();
-  try {
-    return TRACEPOINTS.filter((name) => !btf.hasTracepoint(name));
-  } finally {
-    btf.close();
-  }
 }
 
 /** What a refusal by the kernel means, and what to do about it. */
-export function explainRefusal(error: unknown): unknown {
+export function explainRefusal(error: unknown, method: ProbeMethod): unknown {
   if (!(error instanceof NativeError)) return error;
   if (error.errnoName === 'EPERM') {
-    return new SensorError('not-root', 'load the probes: not permitted; run as root, or with CAP_BPF and CAP_PERFMON', {
-      cause: error,
-    });
+    const evenSo = method.name === 'fentry' ? "; a kernel that is locked down refuses method 'fentry' even so" : '';
+    return new SensorError(
+      'not-root',
+      `load the probes: not permitted; run as root, or with CAP_BPF and CAP_PERFMON${evenSo}`,
+      { cause: error },
+    );
   }
-  return new SensorError('bpf-refused', error.message, { cause: error });
+  const needs = `method '${method.name}' needs ${method.availability}, this is Linux ${release()}`;
+  return new SensorError('bpf-refused', `${error.message}; ${needs}`, { cause: error });
 }

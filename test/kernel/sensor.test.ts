@@ -9,7 +9,7 @@ import type { Sensor } from '../../src/core/sensor.ts';
 import { NS_PER_MS } from '../../src/core/units.ts';
 import { Epoll } from '../../src/native/epoll.ts';
 import { openSensor, type SensorOptions, type TargetSpec } from '../../src/sensor/open-sensor.ts';
-import { TracepointSensor } from '../../src/sensor/tracepoint-sensor.ts';
+import { TurnSensor } from '../../src/sensor/turn-sensor.ts';
 import { buildBpf, type BuiltBpf } from './support/build-bpf.ts';
 import { RawClient } from './support/raw-client.ts';
 import { freePort, ScriptedServers, type Server, startNginx, startRedis } from './support/servers.ts';
@@ -381,6 +381,17 @@ describe('replies in several sends', () => {
     expect(await tally.settle(expected)).toEqual(expected);
   });
 
+  it('a reply by sendfile is one turn', async () => {
+    const server = await use(scripted.start('r1 f5000'));
+    const tally = observe(server);
+    const one = await client(server);
+    for (let turn = 0; turn < 13; turn++) await one.exchange('a', 5000);
+
+    const expected = { requests: 13, unsolicited: 0, inFlight: 0 };
+    expect(await tally.settle(expected)).toEqual(expected);
+    expectConserved(tally);
+  });
+
   it('2 MB through a small buffer is one turn, though the client takes longer than the gap', async () => {
     const bytes = 2 << 20;
     const server = await use(scripted.start(`b4096 r1 n${bytes}`));
@@ -455,8 +466,8 @@ describe('turns that are not answered', () => {
     for (const one of clients.slice(0, 5)) one.send('a');
 
     expect(await tally.settle({ requests: 11, inFlight: 5 })).toEqual({ requests: 11, inFlight: 5 });
-    expect(sensor).toBeInstanceOf(TracepointSensor);
-    expect((sensor as TracepointSensor).walk()[0]!.inFlight).toBe(5);
+    expect(sensor).toBeInstanceOf(TurnSensor);
+    expect((sensor as TurnSensor).walk()[0]!.inFlight).toBe(5);
   });
 
   it('arrivals = requests + in flight + abandoned, whatever clients do', async () => {
@@ -664,6 +675,16 @@ describe('the sensor', () => {
     sensor.close();
     expect(bpfOfThisProcess()).toEqual([]);
     expect(() => sensor.read()).toThrow(SensorError);
+  });
+
+  it('measures with fentry where it is asked to, or says that the kernel may be locked down', () => {
+    try {
+      const sensor = open([{ name: 'server', ports: [1] }], { method: 'fentry' });
+      expect(sensor.read()[0]!.method).toBe('fentry');
+    } catch (error) {
+      expect(error).toBeInstanceOf(SensorError);
+      expect((error as Error).message).toMatch(/locked down refuses method 'fentry'/);
+    }
   });
 
   it('says what to do where the compiled probes are not', () => {

@@ -7,11 +7,14 @@
  *   RN  recv until N bytes have come           nN  N bytes in non-blocking sends, waiting for room between them
  *   pN  one recv of at most N bytes, peeking   bN  send buffer of N bytes
  *   qN  wait until N bytes can be read         wN  sleep N ms
+ *   tN  one splice of at most N bytes          fN  one sendfile of N bytes
  *   h   shut the sending side down             c   close
  *   x   close with a reset
  */
+#define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -20,7 +23,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -89,6 +94,31 @@ static int send_without_blocking(int fd, size_t bytes)
 	return 1;
 }
 
+static int splice_away(int fd, size_t bytes)
+{
+	int ends[2];
+	ssize_t got;
+
+	if (pipe(ends))
+		fail("pipe");
+	got = splice(fd, NULL, ends[1], NULL, bytes, 0);
+	close(ends[0]);
+	close(ends[1]);
+	return got > 0;
+}
+
+static int send_file(int fd, size_t bytes)
+{
+	int file = memfd_create("reply", 0);
+	ssize_t sent;
+
+	if (file < 0 || ftruncate(file, bytes))
+		fail("memfd_create");
+	sent = sendfile(fd, file, NULL, bytes);
+	close(file);
+	return sent == (ssize_t)bytes;
+}
+
 /* Returns 0 when the connection is over. */
 static int run(int fd, char command, int number)
 {
@@ -103,6 +133,10 @@ static int run(int fd, char command, int number)
 		return receive(fd, number, MSG_PEEK);
 	case 's':
 		return send(fd, payload, number, MSG_NOSIGNAL) == number;
+	case 't':
+		return splice_away(fd, number);
+	case 'f':
+		return send_file(fd, number);
 	case 'n':
 		return send_without_blocking(fd, number);
 	case 'b':

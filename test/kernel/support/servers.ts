@@ -62,20 +62,29 @@ function makeCertificate(directory: string): string {
   return `ssl_certificate ${directory}/cert.pem; ssl_certificate_key ${directory}/key.pem; ssl_protocols TLSv1.3;`;
 }
 
-/** Compiles scripted-server.c, which says what scripts are; `start` runs as many as are wanted. */
+/** Compiles scripted-server.c, which says what scripts are. */
+export function compileScriptedServer(program: string): void {
+  const source = fileURLToPath(new URL('scripted-server.c', import.meta.url));
+  execFileSync('clang', ['-O1', '-Wall', '-Werror', '-pthread', source, '-o', program]);
+}
+
+export async function startScripted(program: string, script: string, host = '127.0.0.1'): Promise<Server> {
+  const child = spawn(program, [host, script], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const [line] = (await once(createInterface(child.stdout), 'line')) as [string];
+  return { port: Number(line), pid: child.pid!, stop: () => stop(child) };
+}
+
+/** A compiled scripted server; `start` runs as many as are wanted. */
 export class ScriptedServers {
   readonly #directory = mkdtempSync(join(tmpdir(), 'tailgov-scripted-'));
   readonly #program = join(this.#directory, 'scripted-server');
 
   constructor() {
-    const source = fileURLToPath(new URL('scripted-server.c', import.meta.url));
-    execFileSync('clang', ['-O1', '-Wall', '-Werror', '-pthread', source, '-o', this.#program]);
+    compileScriptedServer(this.#program);
   }
 
-  async start(script: string, host = '127.0.0.1'): Promise<Server> {
-    const child = spawn(this.#program, [host, script], { stdio: ['ignore', 'pipe', 'inherit'] });
-    const [line] = (await once(createInterface(child.stdout), 'line')) as [string];
-    return { port: Number(line), pid: child.pid!, stop: () => stop(child) };
+  start(script: string, host?: string): Promise<Server> {
+    return startScripted(this.#program, script, host);
   }
 
   remove(): void {

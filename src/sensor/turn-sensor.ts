@@ -8,18 +8,18 @@ import { CpuMeter } from './cpu-meter.ts';
 import { healthOf } from './health.ts';
 import { ALARM, ALARM_BITS, CONTROL, PORTS, READER_KEY, STRIPE } from './layout.ts';
 import type { OpenedSensor } from './opened-sensor.ts';
-import { explainRefusal } from './probe-kernel.ts';
+import { type ChosenMethod, explainRefusal } from './probe-kernel.ts';
+import type { ProbeMethod } from './probe-methods.ts';
 import { inInitialPidNamespace, procTimes } from './process-times.ts';
 import { TargetControl } from './target-control.ts';
 import type { TargetSpec } from './target-spec.ts';
 import { WindowReader } from './window-reader.ts';
 
-const PROGRAMS = ['data_ready', 'read_returned', 'send_returned', 'state_changed'];
 const MOST_STRIPES = 4;
 /** At ten reads a second each target is looked at every second. */
 const READS_FOR_ALL_LOOKS = 8;
 
-interface Setup {
+interface Setup extends ChosenMethod {
   readonly objectFile: string;
   readonly targets: readonly TargetSpec[];
   readonly extendGapNs: number;
@@ -39,9 +39,9 @@ interface TargetState {
   inFlight: number;
 }
 
-/** Turns, measured from the kernel's own tracepoints for sockets. */
-export class TracepointSensor implements OpenedSensor {
-  readonly method = 'tracepoint';
+/** Turns, measured by probes in the kernel that tell of each socket's arrivals, reads and sends. */
+export class TurnSensor implements OpenedSensor {
+  readonly method: ProbeMethod['name'];
   readonly unit = 'turn';
   readonly alarms: AlarmSource;
   readonly #object: BpfObject;
@@ -54,6 +54,7 @@ export class TracepointSensor implements OpenedSensor {
 
   /** @throws SensorError */
   constructor(setup: Setup) {
+    this.method = setup.method.name;
     this.#clock = setup.clock;
     this.#looksARead = Math.ceil(setup.targets.length / READS_FOR_ALL_LOOKS);
     const object = BpfObject.open(setup.objectFile, setup.log === undefined ? {} : { log: setup.log });
@@ -78,10 +79,10 @@ export class TracepointSensor implements OpenedSensor {
       this.alarms = openAlarms(object, setup.targets);
       const portTarget = new Uint8Array(memory.buffer, variableOffset(object.map('.bss'), 'port_target').offset, PORTS);
       setup.targets.forEach(({ ports }, index) => ports.forEach((port) => (portTarget[port] = index + 1)));
-      for (const program of PROGRAMS) object.attach(program);
+      for (const { program } of setup.probes) object.attach(program);
     } catch (error) {
       object.close();
-      throw explainRefusal(error);
+      throw explainRefusal(error, setup.method);
     }
     const nowNs = this.#clock.monotonicNs();
     for (const target of this.#targets) {
@@ -182,6 +183,7 @@ function load(object: BpfObject, setup: Setup, stripeShift: number): void {
   object.setRodata('extend_gap_ns', bytesOf(new BigUint64Array([BigInt(setup.extendGapNs)])));
   object.setRodata('netns_inum', bytesOf(new Uint32Array([ownNetns])));
   object.setRodata('stripe_shift', bytesOf(new Uint32Array([stripeShift])));
+  for (const probe of setup.method.probes) object.setAutoload(probe.program, setup.probes.includes(probe));
   object.map('stripes').setMaxEntries(setup.targets.length << stripeShift);
   object.load();
 }

@@ -1,0 +1,41 @@
+import { describe, expect, it } from 'vitest';
+import { chooseMethod, PROBE_METHODS, type Probe } from '../../src/sensor/probe-methods.ts';
+
+const [tracepoint, fentry] = PROBE_METHODS as [(typeof PROBE_METHODS)[0], (typeof PROBE_METHODS)[0]];
+const named =
+  (...names: readonly string[]) =>
+  ({ at }: Probe) =>
+    names.includes(at);
+const without =
+  (...names: readonly string[]) =>
+  (probe: Probe) =>
+    !named(...names)(probe);
+
+describe('chooseMethod()', () => {
+  it('takes the tracepoints where there are any, and functions where there are none', () => {
+    expect(chooseMethod('auto', () => true)).toBe(tracepoint);
+    expect(chooseMethod('auto', without('sock_send_length'))).toBe(fentry);
+  });
+
+  it('takes what is asked for by name, or nothing', () => {
+    expect(chooseMethod('fentry', () => true)).toBe(fentry);
+    expect(chooseMethod('tracepoint', without('sk_data_ready', 'sock_recv_length'))).toEqual({
+      problem: "method 'tracepoint' needs tracepoint sk_data_ready, tracepoint sock_recv_length (Linux 6.3 or later)",
+    });
+  });
+
+  it('does without functions that only some kernels have', () => {
+    const optional = fentry.probes.filter((probe) => probe.optional).map(({ at }) => at);
+    expect(optional).toContain('inet_sendpage');
+    expect(chooseMethod('fentry', without(...optional))).toBe(fentry);
+    expect(chooseMethod('fentry', without('inet_recvmsg'))).toHaveProperty('problem');
+  });
+
+  it('says what each method lacks where none can be used', () => {
+    expect(chooseMethod('auto', named('sk_data_ready', 'inet_sock_set_state', 'inet_sendmsg'))).toEqual({
+      problem:
+        "method 'tracepoint' needs tracepoint sock_recv_length, tracepoint sock_send_length (Linux 6.3 or later); " +
+        "method 'fentry' needs function sock_def_readable, function inet_recvmsg (Linux 5.12 or later, on arm64 6.0)",
+    });
+  });
+});

@@ -1,0 +1,232 @@
+/**
+ * Runs in the guest, whose kernel lacks the tracepoints: opens the real sensor with the method that it chooses by itself,
+ * has real and scripted servers make turns, and writes what was counted of each to /vm.
+ */
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { NS_PER_MS } from '../../../src/core/units.ts';
+import { openSensor } from '../../../src/sensor/open-sensor.ts';
+import { RawClient } from '../../kernel/support/raw-client.ts';
+import { type Server, startNginx, startRedis, startScripted } from '../../kernel/support/servers.ts';
+import { Tally } from '../../kernel/support/tally.ts';
+
+export interface SenseJob {
+  readonly objectDirectory: string;
+  /** The built command line. */
+  readonly program: string;
+}
+
+type Counts = Tally['counts'] & { readonly inFlight: number };
+
+export interface CaseReport {
+  readonly counts: Counts;
+  readonly latencyMs: number;
+  readonly longestMs: number;
+  readonly socketWaitMs: number;
+  readonly handlingMs: number;
+  readonly oldestInFlightMs: number;
+}
+
+export interface SenseReport {
+  readonly method: string;
+  /** Of `tracepoint` asked for by name. */
+  readonly refusal: string;
+  readonly cases: Readonly<Record<string, CaseReport>>;
+  /** The lines of `tailgov observe --json`. */
+  readonly observed: string;
+}
+
+interface Case {
+  readonly name: string;
+  readonly start: () => Promise<Server>;
+  /** @returns the counts to wait for */
+  readonly drive: (server: Server) => Promise<Partial<Counts>>;
+}
+
+const PING = 'PING\r\n';
+const PONG_BYTES = '+PONG\r\n'.length;
+const GET = (path: string) => `GET ${path} HTTP/1.1\r\nHost: localhost\r\n\r\n`;
+const FILE_BYTES = 8 << 20;
+const EXTEND_GAP_MS = 500;
+
+const job = JSON.parse(readFileSync('/vm/job.json', 'utf8')) as SenseJob;
+const site = mkdtempSync(join(tmpdir(), 'tailgov-site-'));
+writeFileSync(join(site, 'large'), new Uint8Array(FILE_BYTES));
+writeFileSync(join(site, 'small'), 'hello');
+
+const withClients = async (server: Server, count: number, work: (clients: RawClient[]) => Promise<void>) => {
+  const host = server === onIpv6 ? '::1' : '127.0.0.1';
+  const clients = await Promise.all(Array.from({ length: count }, () => RawClient.connect(server.port, host)));
+  await work(clients);
+  await Promise.all(clients.map((client) => client.close()));
+};
+let onIpv6: Server | undefined;
+
+/** `times` requests, one after the other. */
+const scripted = (name: string, script: string, request: string, replyBytes: number, times: number): Case => ({
+  name,
+  start: () => startScripted('/vm/scripted-server', script),
+  drive: async (server) => {
+    await withClients(server, 1, async ([one]) => {
+      for (let turn = 0; turn < times; turn++) await one!.exchange(request, replyBytes);
+    });
+    return { requests: times, inFlight: 0 };
+  },
+});
+
+/** The bytes of a whole reply of nginx, whose header differs from version to version. */
+async function replyBytes(server: Server, request: string, bodyBytes: number): Promise<number> {
+  const one = await RawClient.connect(server.port);
+  let header: number | undefined;
+  one.socket.on('data', (bytes: Buffer) => (header ??= bytes.indexOf('\r\n\r\n') + 4));
+  one.send(request);
+  await one.receive(bodyBytes + 1);
+  await sleep(50);
+  await one.close();
+  return header! + bodyBytes;
+}
+
+const nginx = () => startNginx(`keepalive_timeout 60s; sendfile on; root ${site};`);
+
+const CASES: readonly Case[] = [
+  {
+    name: 'redis',
+    start: startRedis,
+    drive: async (server) => {
+      let left = 1009;
+      await withClients(server, 3, async (clients) => {
+        await Promise.all(
+          clients.map(async (each) => {
+            while (left-- > 0) await each.exchange(PING, PONG_BYTES);
+          }),
+        );
+      });
+      return { requests: 1009, inFlight: 0 };
+    },
+  },
+  {
+    name: 'nginx',
+    start: nginx,
+    drive: async (server) => {
+      const size = await replyBytes(server, GET('/small'), 5);
+      await withClients(server, 1, async ([one]) => {
+        for (let sent = 0; sent < 100; sent++) await one!.exchange(GET('/small'), size);
+      });
+      return { requests: 101, inFlight: 0 };
+    },
+  },
+  {
+    name: 'nginx, a large file to a slow client',
+    start: nginx,
+    drive: async (server) => {
+      await withClients(server, 1, async ([one]) => {
+        one!.send(GET('/large'));
+        one!.socket.pause();
+        await sleep(700);
+        one!.socket.resume();
+        await one!.receive(FILE_BYTES + 1);
+        await sleep(50);
+      });
+      return { requests: 1, inFlight: 0 };
+    },
+  },
+  scripted('sendfile', 'r1 f5000', 'a', 5000, 13),
+  scripted('splice', 'q1 w10 t1 w10 s1', 'a', 1, 7),
+  {
+    ...scripted('IPv6', 'r1 s1', 'a', 1, 13),
+    start: async () => (onIpv6 = await startScripted('/vm/scripted-server', 'r1 s1', '::1')),
+  },
+  {
+    name: 'partial reads',
+    start: () => startScripted('/vm/scripted-server', 'r1 w5 s1'),
+    drive: async (server) => {
+      await withClients(server, 1, ([one]) => one!.exchange('1234567', 7));
+      return { requests: 7, inFlight: 0 };
+    },
+  },
+  scripted('a look', 'p1 w20 r1 s1', 'a', 1, 5),
+  scripted('a late read', 'q1 w30 r1 s1', 'a', 1, 5),
+  scripted('several sends', `r1 s1 w5 s1 w5 s1 w${3 * EXTEND_GAP_MS} s1`, 'a', 4, 2),
+  {
+    name: 'abandoned by the client',
+    start: () => startScripted('/vm/scripted-server', 'r1 w50 c'),
+    drive: async (server) => {
+      await withClients(server, 3, async (clients) => {
+        for (const one of clients) one.send('a');
+        await sleep(20);
+      });
+      return { abandoned: 3, inFlight: 0 };
+    },
+  },
+  {
+    name: 'reset by the server',
+    start: () => startScripted('/vm/scripted-server', 'r1 x'),
+    drive: async (server) => {
+      await withClients(server, 3, async (clients) => {
+        for (const one of clients) one.send('a');
+        await Promise.all(clients.map((one) => one.ended()));
+      });
+      return { abandoned: 3, inFlight: 0 };
+    },
+  },
+  {
+    name: 'never answered',
+    start: () => startScripted('/vm/scripted-server', 'r1 w600000'),
+    drive: async (server) => {
+      const clients = await Promise.all(Array.from({ length: 3 }, () => RawClient.connect(server.port)));
+      for (const one of clients) one.send('a');
+      await sleep(1200);
+      return { arrivals: 3, inFlight: 3 };
+    },
+  },
+];
+
+function refusalOf(method: 'tracepoint'): string {
+  try {
+    openSensor({ targets: [{ name: 'any', ports: [1] }], method, objectDirectory: job.objectDirectory }).close();
+    return '';
+  } catch (error) {
+    return (error as Error).message;
+  }
+}
+
+const began = performance.now();
+const say = (what: string) => console.log(`sense: ${what} (${((performance.now() - began) / 1000).toFixed(1)} s)`);
+
+const servers = await Promise.all(CASES.map(({ start }) => start()));
+say('servers run');
+const sensor = openSensor({
+  targets: CASES.map(({ name }, index) => ({ name, ports: [servers[index]!.port] })),
+  extendGapNs: EXTEND_GAP_MS * NS_PER_MS,
+  objectDirectory: job.objectDirectory,
+});
+say('the sensor is open');
+// What was counted until now, if anything, belongs to no case.
+sensor.read();
+
+const cases: Record<string, CaseReport> = {};
+for (const [index, { name, drive }] of CASES.entries()) {
+  const tally = new Tally(sensor, index);
+  await tally.settle(await drive(servers[index]!));
+  cases[name] = {
+    counts: { ...tally.counts, inFlight: tally.last!.inFlight },
+    latencyMs: tally.latency.sumNs / NS_PER_MS,
+    longestMs: tally.latency.maxNs / NS_PER_MS,
+    socketWaitMs: tally.socketWait.sumNs / NS_PER_MS,
+    handlingMs: tally.handlingTime.sumNs / NS_PER_MS,
+    oldestInFlightMs: tally.last!.oldestInFlightNs / NS_PER_MS,
+  };
+  say(name);
+}
+const { method } = sensor;
+sensor.close();
+const observe = ['observe', '--port', `${servers[0]!.port}`, '--duration', '100ms', '--json'];
+const observed = execFileSync(process.execPath, [job.program, ...observe], { encoding: 'utf8' });
+say('observed');
+writeFileSync('/vm/report.json', JSON.stringify({ method, refusal: refusalOf('tracepoint'), cases, observed }));
+for (const server of servers) await server.stop();
+// The client's side of what is never answered is still open.
+process.exit(0);
