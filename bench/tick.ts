@@ -18,7 +18,8 @@ import { composeGovernor } from '../src/compose/compose-governor.ts';
 import { controllers } from '../src/controller/registry.ts';
 import { systemClock } from '../src/core/clock.ts';
 import type { Controller } from '../src/core/controller.ts';
-import { claimCpu, collectGarbageAlone } from '../src/daemon/claim-cpu.ts';
+import { claimCpu } from '../src/daemon/claim-cpu.ts';
+import { collectGarbageAlone, garbageCollector } from '../src/daemon/collect-garbage.ts';
 import { type Config, loadConfig } from '../src/policy/load-config.ts';
 import { findMock, writeMock } from '../src/sysfs/mock-file.ts';
 import { timesMessage } from '../src/telemetry/metrics-times.ts';
@@ -27,6 +28,8 @@ const { values } = parseArgs({ options: { ticks: { type: 'string', default: '100
 const ticks = Number(values.ticks);
 const INTERVAL_MS = 20;
 const WARM_UP_TICKS = 100;
+/** Once a second, between two ticks, as the daemon does. */
+const TICKS_A_COLLECTION = 1000 / INTERVAL_MS;
 const PORTS = [17_401, 17_402, 17_403, 17_404];
 const CPUS = 128;
 
@@ -89,6 +92,8 @@ async function measure(title: string, config: Config): Promise<void> {
   port2.on('message', () => undefined);
   const tookMs: number[] = [];
   let writes = 0;
+  const collect = garbageCollector();
+  collect('all');
   governor.loop.engage();
   try {
     for (let tick = 0; tick < WARM_UP_TICKS + ticks; tick++) {
@@ -96,8 +101,9 @@ async function measure(title: string, config: Config): Promise<void> {
       const began = performance.now();
       const report = governor.loop.tick(systemClock.monotonicNs());
       port1.postMessage({ type: 'tick', report, times: governor.loop.snapshots.map(timesMessage) });
+      if (tick >= WARM_UP_TICKS) tookMs.push(performance.now() - began);
+      if (tick % TICKS_A_COLLECTION === 0) collect('recent');
       if (tick < WARM_UP_TICKS) continue;
-      tookMs.push(performance.now() - began);
       writes += report.applied.writes;
     }
   } finally {

@@ -84,7 +84,7 @@ function installWithApt(names) {
 /** Debian starts and enables a server when it is installed. Tests start servers of their own: leave the machine quiet. */
 function withoutServiceStarts(install) {
   const policy = '/usr/sbin/policy-rc.d';
-  const units = ['redis-server', 'nginx', 'memcached'].filter((unit) => !existsSync(unitFile(unit)));
+  const units = ['redis-server', 'nginx', 'memcached', 'prometheus'].filter((unit) => !existsSync(unitFile(unit)));
   const isOurs = !existsSync(policy);
   if (isOurs) writeFileSync(policy, '#!/bin/sh\nexit 101\n', { mode: 0o755 });
   try {

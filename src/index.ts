@@ -5,7 +5,16 @@
 export { openSensor, type SensorOptions, type TargetSpec } from './sensor/open-sensor.ts';
 export { Histogram } from './core/histogram.ts';
 export { SensorError } from './core/errors.ts';
-export type { Alarm, AlarmKind, AlarmSource, Health, RequestUnit, Sensor, SensorMethod, Snapshot } from './core/sensor.ts';
+export type {
+  Alarm,
+  AlarmKind,
+  AlarmSource,
+  Health,
+  RequestUnit,
+  Sensor,
+  SensorMethod,
+  Snapshot,
+} from './core/sensor.ts';
 export { summarizeSnapshot, type SnapshotSummary, type TimeSummary } from './core/snapshot-summary.ts';
 export type { Slo } from './core/slo.ts';
 export type { Controller, ControllerInput, ControllerOutput, Level, Observation } from './core/controller.ts';

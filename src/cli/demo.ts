@@ -75,8 +75,11 @@ async function demo(options: DemoCommandOptions): Promise<void> {
   const screen = new Screen();
   const interrupt = new AbortController();
   const onSignal = (signal: NodeJS.Signals) => interrupt.abort(new Error(`stopped by ${signal}`));
+  const onOutputGone = (error: Error) => interrupt.abort(error);
   const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
   for (const signal of signals) process.on(signal, onSignal);
+  // Nobody reads the view any more, as in `tailgov demo 2>&1 | head`.
+  process.stderr.on('error', onOutputGone);
   try {
     const result = await runDemo({
       durationMs,
@@ -102,6 +105,7 @@ async function demo(options: DemoCommandOptions): Promise<void> {
     process.exitCode = EXIT_INTERRUPTED;
   } finally {
     for (const signal of signals) process.off(signal, onSignal);
+    process.stderr.off('error', onOutputGone);
   }
 }
 

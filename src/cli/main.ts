@@ -8,6 +8,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   run: async () => (await import('./run.ts')).runCommand(),
   observe: async () => (await import('./observe.ts')).observeCommand(),
   demo: async () => (await import('./demo.ts')).demoCommand(),
+  simulate: async () => (await import('./simulate.ts')).simulateCommand(),
   policy: async () => (await import('./policy.ts')).policyCommand(),
   status: async () => (await import('./status.ts')).statusCommand(),
   pause: async () => (await import('./pause.ts')).pauseCommand(),
@@ -54,6 +55,12 @@ function report(error: unknown): number {
   }
   return EXIT_FAILURE;
 }
+
+// Whoever reads our output may stop early, as `head` does: then there is nobody left to tell.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(0);
+  throw error;
+});
 
 if (isMainThread) {
   process.exitCode = await runCli(process.argv);

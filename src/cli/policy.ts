@@ -2,22 +2,24 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { Argument, Command } from 'commander';
 import { stringify } from 'yaml';
-import { controllers } from '../controller/registry.ts';
+import { controllers } from '../compose/controllers.ts';
 import { type FileProblem, formatProblem, PolicyError } from '../core/errors.ts';
 import { formatQuantile, NS_PER_MS } from '../core/units.ts';
 import { checkFile, type CheckedFile } from '../policy/check-file.ts';
 import { describeParameters, type ParameterDescription } from '../policy/describe-parameters.ts';
 import { configJsonSchema, policyJsonSchema } from '../policy/json-schema.ts';
 import type { Config } from '../policy/load-config.ts';
-import type { Policy } from '../policy/load-policy.ts';
+import type { Policy, PolicySettings } from '../policy/load-policy.ts';
 import { packageRoot } from './package-root.ts';
+import { policySwapCommand } from './policy-swap.ts';
 
 export function policyCommand(): Command {
   return new Command('policy')
-    .description('Check policies and configs, and show what they can say')
+    .description('Check policies and configs, show what they can say, and exchange them while the daemon runs')
     .addCommand(checkCommand())
     .addCommand(schemaCommand())
-    .addCommand(listCommand());
+    .addCommand(listCommand())
+    .addCommand(policySwapCommand());
 }
 
 function checkCommand(): Command {
@@ -111,8 +113,36 @@ function resolvedFile(checked: CheckedFile): unknown {
   return checked.kind === 'policy' ? resolvedPolicy(checked.policy) : resolvedConfig(checked.config);
 }
 
-function resolvedPolicy({ controllerName, intervalMs, parameters, level }: Policy) {
-  return { controller: controllerName, interval: `${intervalMs}ms`, parameters, level };
+function resolvedPolicy({ controllerName, fallback, schedule, ...settings }: Policy) {
+  return {
+    controller: controllerName,
+    ...resolvedSettings(settings),
+    fallback:
+      fallback === null ? 'performance' : { controller: fallback.controllerName, parameters: fallback.parameters },
+    ...(schedule.length === 0
+      ? {}
+      : {
+          schedule: schedule.map((rule) => ({
+            cron: rule.cron,
+            ...(rule.timeZone === undefined ? {} : { timeZone: rule.timeZone }),
+            set: resolvedSettings(rule.settings),
+          })),
+        }),
+  };
+}
+
+function resolvedSettings({ intervalMs, parameters, level }: Omit<PolicySettings, 'controller'>) {
+  const { min, max, risePerS, fallPerS } = level;
+  return {
+    interval: `${intervalMs}ms`,
+    parameters,
+    level: {
+      min,
+      max,
+      ...(risePerS === undefined ? {} : { rise: `${risePerS}/s` }),
+      ...(fallPerS === undefined ? {} : { fall: `${fallPerS}/s` }),
+    },
+  };
 }
 
 function resolvedConfig({ services, frequency, onExit, runtimeDirectory }: Config) {

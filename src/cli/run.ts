@@ -1,6 +1,7 @@
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { UsageError } from '../core/errors.ts';
 import { NS_PER_MS, parseDurationNs } from '../core/units.ts';
+import type { Scheduling } from '../daemon/claim-cpu.ts';
 import { runDaemon } from '../daemon/run-daemon.ts';
 import { createLogger } from '../telemetry/logger.ts';
 import { packageVersion } from './package-root.ts';
@@ -12,6 +13,7 @@ interface RunOptions {
   readonly sysfs: string;
   readonly runtime: string;
   readonly duration?: string;
+  readonly scheduling: Scheduling;
 }
 
 const EXAMPLE = `
@@ -26,6 +28,11 @@ export function runCommand(): Command {
     .option('--sysfs <dir>', 'a directory that stands in for /sys, such as `tailgov mock create` makes', '/sys')
     .addOption(runtimeOption())
     .option('--duration <time>', 'stop after this long, such as 30s')
+    .addOption(
+      new Option('--scheduling <class>', 'how the loop competes for a CPU: auto takes the best that is permitted')
+        .choices(['auto', 'fifo', 'nice', 'normal'])
+        .default('auto'),
+    )
     .addHelpText('after', EXAMPLE)
     .action(async (options: RunOptions) => {
       const durationMs = options.duration === undefined ? undefined : durationOption(options.duration);
@@ -35,6 +42,7 @@ export function runCommand(): Command {
         sysfsRoot: options.sysfs,
         runtimeDirectory: options.runtime,
         ...(durationMs === undefined ? {} : { durationMs }),
+        scheduling: options.scheduling,
         version: packageVersion(),
         log: createLogger({ fd: 1, readable: process.stdout.isTTY }),
       });

@@ -1,8 +1,8 @@
 import { Command } from 'commander';
-import type { ServiceReport, TickReport } from '../core/tick-report.ts';
+import type { Decision, ServiceReport, TickReport } from '../core/tick-report.ts';
 import { formatKhz, formatNs, formatQuantile, NS_PER_US } from '../core/units.ts';
 import { controlClient } from '../telemetry/control-client.ts';
-import type { DaemonStatus } from '../telemetry/daemon-status.ts';
+import type { ChangeStatus, DaemonStatus, PolicyInUse } from '../telemetry/daemon-status.ts';
 import { controlSocketIn, runtimeOption } from './runtime-directory.ts';
 
 export function statusCommand(): Command {
@@ -31,9 +31,38 @@ export function statusLines(status: DaemonStatus): string[] {
   }
   const { count, missed, faults } = status.ticks;
   lines.push(`  ticks   ${count}, ${missed} missed, ${faults} ${faults === 1 ? 'fault' : 'faults'}`);
+  lines.push(...changeLines(status.changes));
   if (status.last === null) return lines;
   lines.push(`  clocks  ${frequencies(status.last)}`);
-  for (const service of status.last.services) lines.push('', ...serviceLines(service));
+  for (const service of status.last.services) {
+    const policy = status.changes.policies.find((inUse) => inUse.service === service.service);
+    lines.push('', ...serviceLines(service), ...policyLines(service.decision, policy));
+  }
+  return lines;
+}
+
+function changeLines({ made, refused, refusal, needsRestart }: ChangeStatus): string[] {
+  const lines = made + refused === 0 ? [] : [`  changes ${made} made, ${refused} refused`];
+  if (refusal !== null) {
+    lines.push(`  refused ${refusal.at}: the files are bad, what is shown here still runs`);
+    lines.push(...refusal.problems.map((problem) => `          ${problem}`));
+  }
+  if (needsRestart.length > 0) lines.push(`  restart needed for what was changed in ${needsRestart.join(', ')}`);
+  return lines;
+}
+
+function policyLines({ failed, schedule }: Decision, policy: PolicyInUse | undefined): string[] {
+  const lines: string[] = [];
+  if (policy !== undefined) {
+    const note = policy.lasts ? '' : ', until a restart';
+    lines.push(`  policy  ${policy.file} since ${policy.since}${note}`);
+  }
+  if (failed !== undefined) lines.push(`  failed  the policy’s controller was given up: ${failed}`);
+  if (schedule !== undefined) {
+    const inForce = schedule.rule === null ? 'no rule yet' : `"${schedule.rule}" since ${schedule.since}`;
+    const next = schedule.next === null ? '' : `; next "${schedule.next.rule}" at ${schedule.next.at}`;
+    lines.push(`  rule    ${inForce}${next}`);
+  }
   return lines;
 }
 

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { createCpufreqActuator } from '../actuator/cpufreq-actuator.ts';
 import type { Clock } from '../core/clock.ts';
 import { systemClock } from '../core/clock.ts';
@@ -5,13 +6,17 @@ import type { Actuator } from '../core/actuator.ts';
 import type { Planner } from '../core/planner.ts';
 import type { Sensor } from '../core/sensor.ts';
 import type { SysfsTree } from '../core/sysfs-tree.ts';
+import type { Slo } from '../core/slo.ts';
 import { GovernorLoop } from '../loop/governor-loop.ts';
+import type { GovernedService } from '../loop/law.ts';
 import { predictingSensor } from '../loop/predicting-sensor.ts';
 import { createFrequencyPlanner } from '../planner/frequency-planner.ts';
-import type { Config } from '../policy/load-config.ts';
-import { openSensor } from '../sensor/open-sensor.ts';
+import type { Config, ServiceConfig } from '../policy/load-config.ts';
+import { openSensor, type TargetSpec } from '../sensor/open-sensor.ts';
 import { dryRunTree } from '../sysfs/dry-run-tree.ts';
 import { realTree } from '../sysfs/real-tree.ts';
+import { followingPlanner } from './following-planner.ts';
+import { governedService } from './governed-service.ts';
 
 export type ComposeLog = (level: 'debug' | 'info' | 'warn', message: string) => void;
 
@@ -27,9 +32,18 @@ export interface GovernorOptions {
 /** A loop over the real sensor, with everything that must be closed after it. */
 export interface Governor {
   readonly loop: GovernorLoop;
+  /** Another one after a change that needed it. */
   readonly sensor: Sensor;
   readonly actuator: Actuator;
   readonly planner: Planner;
+  /** Whether a change to this config takes another sensor: opening one takes about as long as a tick's interval. */
+  needsAnotherSensor(config: Config): boolean;
+  /**
+   * Goes over to another config, between two ticks. Services that stay the same do not notice.
+   *
+   * @throws SensorError, and nothing has changed
+   */
+  change(config: Config): void;
   close(): void;
 }
 
@@ -53,26 +67,34 @@ export function composeGovernor(options: GovernorOptions): Governor {
     tree,
     journalPath: dryRun ? null : options.journalPath,
     method: config.frequency.method,
+    boost: config.frequency.boost,
+    foreignWriter: config.frequency.foreignWriter,
+    clock,
     log,
   });
-  const planner = createFrequencyPlanner(actuator.machine, config.frequency);
-  const measured = openSensor({ targets: config.services.map(targetOf), clock, log });
-  const sloByName = new Map(config.services.map((service) => [service.name, service.slo]));
-  const sensor = dryRun
-    ? predictingSensor(
-        measured,
-        (target) => loop.levelOf(target),
-        (target) => sloByName.get(target)!,
-      )
-    : measured;
+  const plannerFor = ({ frequency }: Config) =>
+    followingPlanner(
+      () => actuator.machine,
+      (machine) => createFrequencyPlanner(machine, frequency),
+    );
+  const openOn = (targets: readonly TargetSpec[]) => openSensor({ targets, clock, log });
+  /** Dry run puts its prediction between the sensor and the loop. */
+  const shown = (opened: Sensor): Sensor =>
+    dryRun
+      ? predictingSensor(
+          opened,
+          (target) => loop.levelOf(target),
+          (target) => sloOf(current, target),
+        )
+      : opened;
+
+  let current = config;
+  let planner = plannerFor(config);
+  let measured = openOn(config.services.map(targetOf));
+  let sensor = shown(measured);
+  let services = config.services.map(governedService);
   const loop: GovernorLoop = new GovernorLoop({
-    services: config.services.map(({ name, slo, policy }) => ({
-      name,
-      slo,
-      controller: policy.controller,
-      intervalMs: policy.intervalMs,
-      limits: policy.level,
-    })),
+    services,
     sensor,
     planner,
     actuator,
@@ -81,14 +103,51 @@ export function composeGovernor(options: GovernorOptions): Governor {
   });
   return {
     loop,
-    sensor,
     actuator,
-    planner,
+    get sensor() {
+      return sensor;
+    },
+    get planner() {
+      return planner;
+    },
+    needsAnotherSensor: (next) => !sameServers(current, next),
+    change(next) {
+      const targets = next.services.map(targetOf);
+      const nextPlanner = plannerFor(next);
+      const nextServices = next.services.map((service) => unchanged(service) ?? governedService(service));
+      const before = measured;
+      // The old one measures on until the new one does; both count the same sockets, each for itself.
+      if (!measured.retarget(targets)) measured = openOn(targets);
+      if (measured !== before) sensor = shown(measured);
+      current = next;
+      planner = nextPlanner;
+      services = nextServices;
+      loop.change({ services, sensor, planner });
+      if (measured !== before) before.close();
+    },
     close() {
       sensor.close();
       tree.close();
     },
   };
+
+  /** The service as the loop has it, where nothing of it is different: its law and its state go on. */
+  function unchanged({ name, slo, policy }: ServiceConfig): GovernedService | undefined {
+    const before = current.services.find((service) => service.name === name);
+    if (before?.policy !== policy || !isDeepStrictEqual(before.slo, slo)) return undefined;
+    return services.find((service) => service.name === name);
+  }
+}
+
+/** The same names with the same ports, in any order. */
+function sameServers(a: Config, b: Config): boolean {
+  const serversOf = ({ services }: Config) =>
+    new Map(services.map(({ name, ports }) => [name, [...ports].sort((one, other) => one - other)]));
+  return isDeepStrictEqual(serversOf(a), serversOf(b));
+}
+
+function sloOf({ services }: Config, name: string): Slo {
+  return services.find((service) => service.name === name)!.slo;
 }
 
 function targetOf(service: Config['services'][number]) {

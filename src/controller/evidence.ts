@@ -49,8 +49,9 @@ const CHANCE = 0.0003;
 const CHANCE_WHEN_ALARMED = 0.01;
 /** The queue must need this many times the SLO's latency: a service that just meets its SLO gets near it now and then. */
 const PILED_UP = 2;
-/** What a rise that is urgent multiplies the level by at least. */
+/** What a rise that is urgent multiplies the level by at least, and at most. */
 const LEAST_RISE = 1.2;
+const LARGEST_RISE = 1000;
 
 export interface Urgency {
   /** What to multiply the applied level by, > 1. */
@@ -72,7 +73,7 @@ export function urgencyOf(input: ControllerInput, setpoint: number): Urgency | n
   const drainNs = observation.throughputRps > 0 ? (inFlight * busy * NS_PER_S) / observation.throughputRps : 0;
   if (inFlight > 1 && drainNs > PILED_UP * slo.latencyNs) {
     return {
-      factor: Math.max(LEAST_RISE, drainNs / (setpoint * slo.latencyNs)),
+      factor: Math.min(LARGEST_RISE, Math.max(LEAST_RISE, drainNs / (setpoint * slo.latencyNs))),
       why: `${inFlight} in flight`,
     };
   }
@@ -84,7 +85,10 @@ export function urgencyOf(input: ControllerInput, setpoint: number): Urgency | n
   if (over > 0 && binomialAtLeast(over, seen, toleratedRatio(slo)) < chance) {
     const worstNs = Math.max(latest.quantileNs ?? 0, oldestInFlightNs, slo.latencyNs);
     const factor = Math.exp(logLevelChange(worstNs / (setpoint * slo.latencyNs), busy));
-    return { factor: Math.max(LEAST_RISE, factor), why: `${over} of the last ${seen} over the SLO` };
+    return {
+      factor: Math.min(LARGEST_RISE, Math.max(LEAST_RISE, factor)),
+      why: `${over} of the last ${seen} over the SLO`,
+    };
   }
 
   // An alarm at the first arrival after a lull comes with one request and no harm.

@@ -1,7 +1,9 @@
 import type { Controller, ControllerInput, ControllerOutput, Level } from '../core/controller.ts';
 import { urgencyOf } from './evidence.ts';
-import { type Effect, initialEffect, watchEffect } from './effect.ts';
+import { type Effect, initialEffect, noteOn, watchEffect } from './effect.ts';
 import type { GuardParameters } from './guard-parameters.ts';
+import { type HeldEvidence, holdEvidence, noEvidence, withEvidence } from './held-evidence.ts';
+import { type ObservedLoad, observeLoad, unknownLoad } from './observed-load.ts';
 import { percent } from './percent.ts';
 
 /** What the service was doing at the last step. */
@@ -16,9 +18,15 @@ export interface GuardedState<LawState> {
   /** The last level asked for, and the last one asked for while the service was active. */
   readonly level: Level;
   readonly activeLevel: Level;
-  /** The load as a share of full capacity (utilisation × level), filtered; null while not known. */
-  readonly load: number | null;
+  readonly load: ObservedLoad;
   readonly effect: Effect;
+  readonly evidence: HeldEvidence;
+}
+
+/** A law as the guard sees it. */
+export interface GuardedLaw<State> extends Controller<State> {
+  /** The level was moved over the law's head. Absent: the law starts anew from there. */
+  moved?(state: State, level: Level): State;
 }
 
 /**
@@ -29,14 +37,19 @@ export interface GuardedState<LawState> {
  * - idle: after a while a low level; the first arrival brings back the level from before in one jump;
  * - urgency: a burst that the last tick alone proves raises the level without waiting for the law;
  * - a utilisation ceiling: clients that wait for each reply slow down with the server, so that the SLO can hold while
- *   throughput falls.
+ *   throughput falls;
+ * - raising that does not help stops, and the level goes back to where latency still was as good.
+ *
+ * The law is shown the counts of all requests since the level came to rest, where that is more than the window holds.
  */
 export function guardedController<LawState>(
-  law: Controller<LawState>,
+  law: GuardedLaw<LawState>,
   parameters: GuardParameters & { readonly setpoint: number },
 ): Controller<GuardedState<LawState>> {
   const { setpoint, utilizationCeiling, idleLevel, safeLevel } = parameters;
   const { idleAfter: idleAfterMs, silenceAfter: silenceAfterMs } = parameters;
+
+  const moved = (state: LawState, level: Level) => law.moved?.(state, level) ?? law.initial(level);
 
   function initial(level: Level): GuardedState<LawState> {
     return {
@@ -44,33 +57,50 @@ export function guardedController<LawState>(
       situation: { kind: 'active' },
       level,
       activeLevel: level,
-      load: null,
+      load: unknownLoad,
       effect: initialEffect,
+      evidence: noEvidence,
     };
   }
 
-  function step(input: ControllerInput, state: GuardedState<LawState>): ControllerOutput<GuardedState<LawState>> {
-    const clamp = (level: Level) => Math.min(input.limits.max, Math.max(input.limits.min, level));
-    const inactive = whileInactive(input, state);
+  function step(given: ControllerInput, state: GuardedState<LawState>): ControllerOutput<GuardedState<LawState>> {
+    const clamp = (level: Level) => Math.min(given.limits.max, Math.max(given.limits.min, level));
+    const inactive = whileInactive(given, state);
     if (inactive !== null) {
       const level = clamp(inactive.level);
       return { level, reason: inactive.reason, state: { ...state, level, situation: inactive.situation } };
     }
-    const active = wasMoved(state) ? resume(input, state) : govern(input, state);
+    const wasMoved = state.situation.kind !== 'active' && state.level !== state.activeLevel;
+    // At low rates most ticks see nothing: time went on all the same.
+    const skippedMs = state.situation.kind === 'idle' && !wasMoved ? state.situation.forMs : 0;
+    const elapsed = { ...given, elapsedMs: given.elapsedMs + skippedMs };
+    const evidence = holdEvidence(state.evidence, elapsed);
+    const input = { ...elapsed, observation: withEvidence(given.observation, evidence) };
+    const load = observeLoad(state.load, elapsed, LOOK_WEIGHT);
+    const effect = watchEffect(elapsed, state.effect, (load.load ?? 0) / utilizationCeiling);
+    const active =
+      effect?.kind === 'futile'
+        ? stopRaising(effect, state)
+        : wasMoved
+          ? resume(input, state)
+          : govern(input, state, load.load);
     const level = clamp(active.level);
-    const effect = watchEffect(input, state.effect);
+    const note = noteOn(effect, input);
     return {
       level,
-      reason: effect.note === null ? active.reason : `${active.reason}; ${effect.note}`,
-      state: {
-        law: active.state,
-        situation: { kind: 'active' },
-        level,
-        activeLevel: level,
-        load: filteredLoad(input, state.load),
-        effect: effect.state,
-      },
+      reason: note === null ? active.reason : `${active.reason}; ${note}`,
+      state: { law: active.state, situation: { kind: 'active' }, level, activeLevel: level, load, effect, evidence },
     };
+  }
+
+  /** Latency is over the SLO and speed is not what it lacks: no more than what keeps it from getting worse. */
+  function stopRaising(
+    { level, seeking }: Exclude<Effect, null> & { readonly kind: 'futile' },
+    state: GuardedState<LawState>,
+  ): ControllerOutput<LawState> {
+    const way = level < state.level ? 'down to' : level > state.level ? 'back up to' : 'staying at';
+    const reason = `${seeking ? 'seeking the lowest level that is as good' : 'as good as any'}: ${way} ${percent(level)}`;
+    return { level, state: moved(state.law, level), reason };
   }
 
   /** The first step after idle, stall or silence: back to the level from before, or where it is if that is higher. */
@@ -78,19 +108,22 @@ export function guardedController<LawState>(
     const urgency = urgencyOf(input, setpoint);
     const urgentLevel = urgency === null ? 0 : input.appliedLevel * urgency.factor;
     const level = Math.min(input.limits.max, Math.max(state.level, state.activeLevel, urgentLevel));
-    return { level, state: law.initial(level), reason: `active again: to ${percent(level)}` };
+    return { level, state: moved(state.law, level), reason: `active again: to ${percent(level)}` };
   }
 
-  function govern(input: ControllerInput, state: GuardedState<LawState>): ControllerOutput<LawState> {
+  function govern(
+    input: ControllerInput,
+    state: GuardedState<LawState>,
+    load: number | null,
+  ): ControllerOutput<LawState> {
     const { limits, appliedLevel } = input;
     const decided = law.step(input, state.law);
     const urgency = urgencyOf(input, setpoint);
     const urgentLevel = urgency === null ? 0 : Math.min(limits.max, appliedLevel * urgency.factor);
     if (urgency !== null && urgentLevel > decided.level) {
       const reason = `${urgency.why}: up to ${percent(urgentLevel)}`;
-      return { level: urgentLevel, state: law.initial(urgentLevel), reason };
+      return { level: urgentLevel, state: moved(decided.state, urgentLevel), reason };
     }
-    const load = filteredLoad(input, state.load);
     const floor = load === null ? 0 : load / utilizationCeiling;
     if (load === null || floor <= decided.level || decided.level >= limits.max) return decided;
     const nearFloor = state.level >= floor && state.level <= floor * FLOOR_MARGIN ** 2;
@@ -129,20 +162,7 @@ export function guardedController<LawState>(
 }
 
 /** The ceiling's floor moves a little all the time: the level is put this many times above it, and stays while it is near. */
-const FLOOR_MARGIN = 1.07;
+const FLOOR_MARGIN = 1.04;
 
-/** Was the level moved away from the law's while the service was not active? */
-function wasMoved({ situation, level, activeLevel }: GuardedState<unknown>): boolean {
-  return situation.kind !== 'active' && level !== activeLevel;
-}
-
-/** The utilisation is a look at about the last second: less filtering than this would pass its noise on to the level. */
-const LOAD_FILTER_MS = 2000;
-
-/** First-order filter over utilisation × level, which does not change when the level does. */
-function filteredLoad({ observation, appliedLevel, elapsedMs }: ControllerInput, before: number | null): number | null {
-  if (observation.utilization === null) return before;
-  const now = observation.utilization * appliedLevel;
-  if (before === null) return now;
-  return before + (now - before) * -Math.expm1(-elapsedMs / LOAD_FILTER_MS);
-}
+/** The busy share of one second is noisy, and would pass its noise on to the level. */
+const LOOK_WEIGHT = 0.4;

@@ -1,6 +1,12 @@
 import type { z } from 'zod';
 import type { Controller } from './controller.ts';
 
+/** Where a policy stands, for parameters that name files. */
+export interface PolicyPlace {
+  /** The policy file's directory: relative paths begin there. */
+  readonly directory: string;
+}
+
 /** A control law as policies name it: what it is for, its parameters, and how to make one. */
 export interface ControllerKind {
   readonly name: string;
@@ -10,9 +16,10 @@ export interface ControllerKind {
   readonly parameters: z.ZodObject;
   /**
    * @param parameters as a policy file writes them, units and all: `{ hold: '5s' }`; what is absent takes its default
-   * @throws z.ZodError for parameters that the schema refuses
+   * @param place absent: the working directory
+   * @throws z.ZodError for parameters that the schema refuses, or that turn out to be wrong when they are used
    */
-  create(parameters: unknown): Controller;
+  create(parameters: unknown, place?: PolicyPlace): Controller;
 }
 
 /** By name. */
@@ -23,7 +30,10 @@ export function controllerKind<Schema extends z.ZodObject>(kind: {
   readonly name: string;
   readonly summary: string;
   readonly parameters: Schema;
-  readonly create: (parameters: z.output<Schema>) => Controller;
+  readonly create: (parameters: z.output<Schema>, place: PolicyPlace) => Controller;
 }): ControllerKind {
-  return { ...kind, create: (parameters) => kind.create(kind.parameters.parse(parameters)) };
+  return {
+    ...kind,
+    create: (parameters, place = { directory: '.' }) => kind.create(kind.parameters.parse(parameters), place),
+  };
 }

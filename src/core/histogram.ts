@@ -81,6 +81,35 @@ export class Histogram {
     this.#sumNs += other.sumNs;
   }
 
+  /** The buckets that hold something, each with its count: bucket, count, bucket, count, ... */
+  get inUse(): number[] {
+    const inUse: number[] = [];
+    for (let bucket = 0; bucket < BUCKETS; bucket++) {
+      const count = this.counts[bucket]!;
+      if (count !== 0) inUse.push(bucket, count);
+    }
+    return inUse;
+  }
+
+  /** @param inUse as another histogram's `inUse`; with its sum, in ns */
+  addInUse(inUse: readonly number[], sumNs: number): void {
+    for (let at = 0; at < inUse.length; at += 2) {
+      const [bucket, count] = [inUse[at]!, inUse[at + 1]!];
+      this.counts[bucket] = this.counts[bucket]! + count;
+      this.#count += count;
+    }
+    this.#sumNs += sumNs;
+  }
+
+  /** Takes out what was added before. */
+  subtract(other: Histogram): void {
+    for (let bucket = 0; bucket < BUCKETS; bucket++) {
+      this.counts[bucket] = this.counts[bucket]! - other.counts[bucket]!;
+    }
+    this.#count -= other.count;
+    this.#sumNs -= other.sumNs;
+  }
+
   clone(): Histogram {
     return new Histogram(this.counts.slice(), this.#sumNs);
   }
@@ -90,18 +119,29 @@ export class Histogram {
    * its bucket: at most one bucket's width off. 0 when empty.
    */
   quantileNs(quantile: number): number {
-    if (this.#count === 0) return 0;
-    const rank = Math.min(1, Math.max(0, quantile)) * this.#count;
+    return this.quantilesNs([quantile])[0]!;
+  }
+
+  /** Several quantiles in one go through the buckets. @param quantiles ascending */
+  quantilesNs(quantiles: readonly number[]): number[] {
+    if (this.#count === 0) return quantiles.map(() => 0);
+    const found: number[] = [];
     let below = 0;
-    for (let bucket = 0; bucket < BUCKETS; bucket++) {
+    for (let bucket = 0; bucket < BUCKETS && found.length < quantiles.length; bucket++) {
       const count = this.counts[bucket]!;
-      if (count > 0 && below + count >= rank) {
+      if (count <= 0) continue;
+      for (;;) {
+        const rank = Math.min(1, Math.max(0, quantiles[found.length]!)) * this.#count;
+        if (below + count < rank) break;
         const low = bucketLowNs(bucket);
-        return low + ((rank - below) / count) * (bucketHighNs(bucket) - low);
+        found.push(low + ((rank - below) / count) * (bucketHighNs(bucket) - low));
+        if (found.length === quantiles.length) break;
       }
       below += count;
     }
-    return this.maxNs;
+    // Ranks that rounding has put beyond the last count.
+    while (found.length < quantiles.length) found.push(this.maxNs);
+    return found;
   }
 
   /** The upper bound, in ns, of the highest bucket that has a count; 0 when empty. */

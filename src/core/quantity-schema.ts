@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { NS_PER_MS, parseDurationNs, parseFrequencyKhz, parseQuantile } from './units.ts';
+import { NS_PER_MS, parseDurationNs, parseFrequencyKhz, parseQuantile, parseRatePerS } from './units.ts';
 
 /**
  * Quantities as files write them: text with a unit, turned into the project's numbers. Editors get to see the patterns (JSON
@@ -7,6 +7,7 @@ import { NS_PER_MS, parseDurationNs, parseFrequencyKhz, parseQuantile } from './
  */
 const DURATION = /^\d+(\.\d+)?\s*(ns|us|µs|ms|s|min|h|d)$/;
 const FREQUENCY = /^\d+(\.\d+)?\s*(kHz|MHz|GHz)$/;
+const RATE = /^\d+(\.\d+)?\s*\/\s*(s|min|h)$/;
 const QUANTILE = /^p(\d{1,2}(\.\d+)?|9\d{2,4})$/;
 
 /** The least and the most that is accepted, as files write them. */
@@ -26,6 +27,10 @@ export const durationMs = (range: QuantityRange = {}) =>
 /** `2.4GHz` → 2,400,000 kHz */
 export const frequencyKhz = (range: QuantityRange = {}) =>
   quantity(FREQUENCY, parseFrequencyKhz, 'a frequency', ['800MHz', '2.4GHz'], range);
+
+/** `0.5/s` → 0.5, `30/min` → 0.5 */
+export const ratePerS = (range: QuantityRange = {}) =>
+  quantity(RATE, parseRatePerS, 'a rate', ['0.5/s', '30/min'], range);
 
 /** `p99` → 0.99 */
 export const quantile = () => quantity(QUANTILE, parseQuantile, 'a quantile', ['p50', 'p95', 'p99', 'p99.9'], {});

@@ -38,13 +38,14 @@ export interface SnapshotSummary {
 
 export function summarizeTimes(histogram: Histogram): TimeSummary {
   const us = (ns: number) => round(ns / NS_PER_US);
+  const [p50, p90, p95, p99, p999] = histogram.quantilesNs([0.5, 0.9, 0.95, 0.99, 0.999]);
   return {
     meanUs: us(histogram.meanNs),
-    p50Us: us(histogram.quantileNs(0.5)),
-    p90Us: us(histogram.quantileNs(0.9)),
-    p95Us: us(histogram.quantileNs(0.95)),
-    p99Us: us(histogram.quantileNs(0.99)),
-    p999Us: us(histogram.quantileNs(0.999)),
+    p50Us: us(p50!),
+    p90Us: us(p90!),
+    p95Us: us(p95!),
+    p99Us: us(p99!),
+    p999Us: us(p999!),
     maxUs: us(histogram.maxNs),
   };
 }

@@ -1,6 +1,7 @@
 import type { Applied } from './actuator.ts';
 import type { Level, Observation } from './controller.ts';
 import type { OperatingPoint } from './machine.ts';
+import type { AlarmKind } from './sensor.ts';
 import type { SnapshotSummary } from './snapshot-summary.ts';
 import type { Slo } from './slo.ts';
 
@@ -11,6 +12,19 @@ export interface Decision {
   readonly askedLevel: Level;
   readonly level: Level;
   readonly reason: string;
+  /** Why the policy's own controller was given up, while another governs in its place; absent while it is sound. */
+  readonly failed?: string;
+  /** What the policy's schedule has in force; absent where it has none. */
+  readonly schedule?: ScheduleReport;
+}
+
+/** Where a policy's schedule is. Times are ISO 8601. */
+export interface ScheduleReport {
+  /** The cron expression of the rule that fired last; null before any has. */
+  readonly rule: string | null;
+  readonly since: string | null;
+  /** What fires next. */
+  readonly next: { readonly rule: string; readonly at: string } | null;
 }
 
 export interface ServiceReport {
@@ -34,6 +48,14 @@ export interface Compliance {
   readonly met: boolean;
 }
 
+/** The kernel woke the loop before its time. */
+export interface AlarmReport {
+  readonly target: string;
+  readonly kind: AlarmKind;
+  /** From the moment at which the kernel raised it to the moment at which the operating point had been applied. */
+  readonly answeredMs: number;
+}
+
 export type LoopMode = 'govern' | 'dry-run' | 'simulate';
 
 /** One tick, whole: what every view, log and metric is made from. Plain data, fit for JSON: it crosses threads and sockets. */
@@ -54,4 +76,6 @@ export interface TickReport {
   readonly services: readonly ServiceReport[];
   readonly asked: OperatingPoint;
   readonly applied: Applied;
+  /** What woke the loop before its time; absent in a tick that came by the clock alone. */
+  readonly alarms?: readonly AlarmReport[];
 }

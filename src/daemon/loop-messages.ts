@@ -1,26 +1,41 @@
 import type { OnExit, RestoredControl } from '../core/actuator.ts';
 import type { TickReport } from '../core/tick-report.ts';
+import type { ConfigSources } from '../policy/config-loader.ts';
+import type { Scheduling } from './claim-cpu.ts';
 import type { LoopIdentity } from '../telemetry/daemon-status.ts';
+import type { TimesMessage } from '../telemetry/metrics-times.ts';
 
 /** What the loop thread is started with. */
 export interface LoopThreadData {
   readonly role: 'tailgov-loop';
-  readonly configFile: string;
+  /** The config and its policies, as the main thread has read and checked them. */
+  readonly sources: ConfigSources;
   readonly dryRun: boolean;
   readonly sysfsRoot: string;
   readonly journalPath: string;
+  readonly scheduling: Scheduling;
   /** An eventfd: written by the main thread after each message. */
   readonly wakeFd: number;
   /** One Int32: counts the loop's wake-ups. */
   readonly heartbeat: SharedArrayBuffer;
 }
 
-export type ToLoop = { readonly type: 'pause' | 'resume'; readonly id: number } | { readonly type: 'stop' };
+export type ToLoop =
+  | { readonly type: 'pause' | 'resume'; readonly id: number }
+  | { readonly type: 'change'; readonly id: number; readonly sources: ConfigSources }
+  | { readonly type: 'stop' };
 
 export type FromLoop =
   | { readonly type: 'ready'; readonly identity: LoopIdentity; readonly intervalMs: number; readonly onExit: OnExit }
-  | { readonly type: 'tick'; readonly report: TickReport; readonly missed: number }
+  | {
+      readonly type: 'tick';
+      readonly report: TickReport;
+      readonly missed: number;
+      /** The services' times in the report's order; null where nothing completed. */
+      readonly times: readonly (TimesMessage | null)[];
+    }
   | { readonly type: 'log'; readonly level: 'debug' | 'info' | 'warn' | 'error'; readonly message: string }
-  | { readonly type: 'done'; readonly id: number }
+  /** `error`: it could not be done, and nothing has changed. */
+  | { readonly type: 'done'; readonly id: number; readonly error?: string }
   | { readonly type: 'stopped'; readonly restored: readonly RestoredControl[] }
   | { readonly type: 'failed'; readonly code: string; readonly message: string };

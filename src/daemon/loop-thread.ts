@@ -3,16 +3,24 @@ import { composeGovernor, type Governor } from '../compose/compose-governor.ts';
 import { systemClock } from '../core/clock.ts';
 import { codeOf, messageOf } from '../core/errors.ts';
 import type { Alarm } from '../core/sensor.ts';
-import { NS_PER_MS } from '../core/units.ts';
+import type { GovernorLoop } from '../loop/governor-loop.ts';
+import { NS_PER_MS, NS_PER_S } from '../core/units.ts';
 import { controllers } from '../controller/registry.ts';
 import { Epoll } from '../native/epoll.ts';
 import { EventFd } from '../native/eventfd.ts';
 import { Timer } from '../native/timerfd.ts';
-import { loadConfig, type Config } from '../policy/load-config.ts';
+import { ConfigLoader, type ConfigSources } from '../policy/config-loader.ts';
+import type { Config } from '../policy/load-config.ts';
+import { timesMessage } from '../telemetry/metrics-times.ts';
+import { claimCpu } from './claim-cpu.ts';
+import { garbageCollector } from './collect-garbage.ts';
 import type { FromLoop, LoopThreadData, ToLoop } from './loop-messages.ts';
 
 /** The loop wakes at least this often, so that its heartbeat is seen whatever the interval. */
 const LONGEST_WAIT_MS = 500;
+
+/** Garbage is collected after a tick, about so often, before there is so much that it is collected amid one. */
+const COLLECTION_INTERVAL_NS = BigInt(NS_PER_S);
 
 type Token = 'timer' | 'wake' | 'alarm';
 
@@ -31,7 +39,8 @@ export function runLoopThread(): void {
   const post = (message: FromLoop) => port.postMessage(message);
   let governor: Governor | undefined;
   try {
-    const config = loadConfig(data.configFile, controllers);
+    const loader = new ConfigLoader(controllers);
+    const config = loader.parse(data.sources);
     governor = composeGovernor({
       config,
       dryRun: data.dryRun,
@@ -39,7 +48,7 @@ export function runLoopThread(): void {
       journalPath: data.journalPath,
       log: (level, message) => post({ type: 'log', level, message }),
     });
-    govern(governor, config, data, port, post);
+    govern(governor, config, loader, data, port, post);
   } catch (error) {
     // Whatever was engaged must not stay so: nobody governs from here on.
     const restored = governor === undefined ? [] : tryRelease(governor, post);
@@ -54,28 +63,37 @@ export function runLoopThread(): void {
 function govern(
   governor: Governor,
   config: Config,
+  loader: ConfigLoader,
   data: LoopThreadData,
   port: MessagePort,
   post: (message: FromLoop) => void,
 ) {
-  const { loop, sensor } = governor;
+  const { loop } = governor;
   loop.engage();
-  const intervalMs = loop.intervalMs;
-  post({ type: 'ready', identity: identityOf(governor), intervalMs, onExit: config.onExit });
+  const scheduling = claimCpu(data.scheduling, (level, message) => post({ type: 'log', level, message }));
+  post({ type: 'log', level: 'debug', message: `the loop's thread is scheduled as ${scheduling}` });
+  post({ type: 'ready', identity: identityOf(governor), intervalMs: loop.intervalMs, onExit: config.onExit });
 
   const wake = new EventFd(data.wakeFd);
   const timer = new Timer();
   const epoll = new Epoll<Token>();
   epoll.add(timer.fd, 'timer');
   epoll.add(wake.fd, 'wake');
-  if (sensor.alarms !== undefined) epoll.add(sensor.alarms.fd, 'alarm');
+  watchAlarms();
 
   const heartbeat = new Int32Array(data.heartbeat);
-  const intervalNs = BigInt(Math.round(intervalMs * NS_PER_MS));
+  let current = config;
+  /** Changes that take longer than the rest of an interval may have left: made right after a tick. */
+  const afterTick: (() => void)[] = [];
+  let intervalNs = intervalOf(loop);
   let dueNs = systemClock.monotonicNs() + intervalNs;
+  const collectGarbage = garbageCollector();
+  let collectedAtNs = systemClock.monotonicNs();
   let missed = 0;
   let stopping = false;
   timer.armAt(dueNs);
+  // What the start has left behind.
+  collectGarbage('all');
 
   while (!stopping) {
     const tokens = epoll.wait(LONGEST_WAIT_MS);
@@ -87,21 +105,34 @@ function govern(
       }
       if (stopping) break;
     }
-    const alarms: readonly Alarm[] = tokens.includes('alarm') ? (sensor.alarms?.drain() ?? []) : [];
+    const alarms: readonly Alarm[] = tokens.includes('alarm') ? (governor.sensor.alarms?.drain() ?? []) : [];
     const timed = tokens.includes('timer');
-    if (!timed && alarms.length === 0) continue;
-    const nowNs = systemClock.monotonicNs();
-    post({ type: 'tick', report: loop.tick(timed ? dueNs : nowNs, alarms), missed });
+    if (timed || alarms.length > 0) {
+      const nowNs = systemClock.monotonicNs();
+      const report = loop.tick(timed ? dueNs : nowNs, alarms);
+      post({ type: 'tick', report, missed, times: loop.snapshots.map(timesMessage) });
+    }
     if (timed) {
       timer.readExpirations();
       const behind = (systemClock.monotonicNs() - dueNs) / intervalNs;
       missed += Number(behind);
       dueNs += (behind + 1n) * intervalNs;
       timer.armAt(dueNs);
+      for (const change of afterTick.splice(0)) change();
+      if (systemClock.monotonicNs() - collectedAtNs > COLLECTION_INTERVAL_NS) {
+        collectGarbage('recent');
+        collectedAtNs = systemClock.monotonicNs();
+      }
+    }
+    // Another policy, or another rule of its schedule, may tick more often or less.
+    if (intervalNs !== intervalOf(loop)) {
+      dueNs += intervalOf(loop) - intervalNs;
+      intervalNs = intervalOf(loop);
+      timer.armAt(dueNs);
     }
   }
 
-  const restored = loop.release(config.onExit);
+  const restored = loop.release(current.onExit);
   epoll.close();
   timer.close();
   governor.close();
@@ -112,6 +143,9 @@ function govern(
     switch (message.type) {
       case 'stop':
         return true;
+      case 'change':
+        prepare(message.id, message.sources);
+        return false;
       case 'pause':
         loop.pause();
         break;
@@ -122,7 +156,43 @@ function govern(
     post({ type: 'done', id: message.id });
     return false;
   }
+
+  function prepare(id: number, sources: ConfigSources): void {
+    answering(id, () => {
+      const next = loader.parse(sources);
+      if (!governor.needsAnotherSensor(next)) return change(next);
+      afterTick.push(() => answering(id, () => change(next)));
+      return 'later';
+    });
+  }
+
+  /** The sensor may be another one afterwards, and the old one's descriptor gone. */
+  function change(next: Config): void {
+    if (governor.sensor.alarms !== undefined) epoll.remove(governor.sensor.alarms.fd);
+    try {
+      governor.change(next);
+      current = next;
+    } finally {
+      watchAlarms();
+    }
+  }
+
+  function watchAlarms(): void {
+    const { alarms } = governor.sensor;
+    if (alarms !== undefined) epoll.add(alarms.fd, 'alarm');
+  }
+
+  /** What fails here has changed nothing: the loop goes on as it was. */
+  function answering(id: number, act: () => 'later' | void): void {
+    try {
+      if (act() !== 'later') post({ type: 'done', id });
+    } catch (error) {
+      post({ type: 'done', id, error: codeOf(error) === 'internal' ? stackOf(error) : messageOf(error) });
+    }
+  }
 }
+
+const intervalOf = (loop: GovernorLoop) => BigInt(Math.round(loop.intervalMs * NS_PER_MS));
 
 function tryRelease(governor: Governor, post: (message: FromLoop) => void) {
   try {

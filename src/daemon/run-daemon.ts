@@ -7,15 +7,22 @@ import { startGuardian, type Guardian } from '../actuator/guardian.ts';
 import { restoreFromJournal } from '../actuator/restore.ts';
 import type { RestoredControl } from '../core/actuator.ts';
 import { controllers } from '../controller/registry.ts';
+import { systemClock } from '../core/clock.ts';
 import { messageOf, UsageError } from '../core/errors.ts';
 import { EventFd } from '../native/eventfd.ts';
-import { loadConfig } from '../policy/load-config.ts';
+import { ConfigLoader, type ConfigSources, type LoadedConfig } from '../policy/config-loader.ts';
 import { controlClient, ControlError } from '../telemetry/control-client.ts';
 import { startControlServer, type ControlTarget } from '../telemetry/control-server.ts';
-import type { DaemonStatus, LoopIdentity } from '../telemetry/daemon-status.ts';
+import type { DaemonStatus, LoopIdentity, PolicySwap } from '../telemetry/daemon-status.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { TickHistory } from '../telemetry/tick-history.ts';
+import type { Scheduling } from './claim-cpu.ts';
+import { collectGarbageAlone } from './collect-garbage.ts';
+import { DaemonTelemetry } from './daemon-telemetry.ts';
 import type { FromLoop, LoopThreadData, ToLoop } from './loop-messages.ts';
+import { Reloader } from './reloader.ts';
+import { serviceManager, type ServiceManager } from './service-manager.ts';
+import { statusLine } from './status-line.ts';
 
 export interface DaemonOptions {
   readonly configFile: string;
@@ -25,6 +32,8 @@ export interface DaemonOptions {
   readonly runtimeDirectory: string;
   /** Stop after this long. */
   readonly durationMs?: number;
+  /** How the loop's thread competes for a CPU; `auto` where not given. */
+  readonly scheduling?: Scheduling;
   readonly version: string;
   readonly log: Logger;
 }
@@ -33,7 +42,7 @@ const HEARTBEAT_CHECK_MS = 500;
 /** A loop whose heartbeat stands still for this many checks is stuck: 5 s, ten times its longest wait. */
 const STUCK_AFTER_CHECKS = 10;
 /** Loading and verifying the BPF programs comes before the first heartbeat. */
-const START_LIMIT_MS = 30_000;
+const START_LIMIT_MS = 90_000;
 const MOST_GUARDIANS = 5;
 
 /**
@@ -44,15 +53,20 @@ const MOST_GUARDIANS = 5;
  * @throws PolicyError for a bad config, UsageError when a daemon is already running here
  */
 export async function runDaemon(options: DaemonOptions): Promise<number> {
-  // Parsed here to fail early and clearly; the loop thread parses it again, since controllers cannot cross threads.
-  loadConfig(options.configFile, controllers);
+  // Checked here to fail early and clearly; the loop thread parses the same texts, since controllers cannot cross threads.
+  const loader = new ConfigLoader(controllers);
+  const running = loader.read(resolve(options.configFile));
   const socketPath = join(options.runtimeDirectory, 'control.sock');
   await refuseSecondDaemon(socketPath);
   mkdirSync(options.runtimeDirectory, { recursive: true, mode: 0o755 });
-  const daemon = new Daemon(options);
-  const server = await startControlServer(socketPath, daemon);
+  const daemon = new Daemon(options, loader, running);
+  const server = await startControlServer(socketPath, daemon, (error) =>
+    options.log.warn(`control socket: ${error.message}`),
+  );
   return daemon.run(server);
 }
+
+const modeOf = ({ dryRun }: DaemonOptions) => (dryRun ? 'dry-run' : 'govern');
 
 async function refuseSecondDaemon(socketPath: string): Promise<void> {
   try {
@@ -74,7 +88,11 @@ class Daemon implements ControlTarget {
   readonly #wake = new EventFd();
   readonly #heartbeat = new SharedArrayBuffer(4);
   readonly #journalPath: string;
-  readonly #waiting = new Map<number, () => void>();
+  readonly #waiting = new Map<number, (error: string | undefined) => void>();
+  readonly #sources: ConfigSources;
+  readonly #reloader: Reloader;
+  readonly #manager: ServiceManager;
+  readonly #telemetry: DaemonTelemetry;
   #nextId = 0;
   #state: DaemonStatus['state'] = 'starting';
   #identity: LoopIdentity | null = null;
@@ -84,21 +102,44 @@ class Daemon implements ControlTarget {
   #guardiansLost = 0;
   #finish: (exitCode: number) => void = () => {};
 
-  constructor(options: DaemonOptions) {
+  constructor(options: DaemonOptions, loader: ConfigLoader, running: LoadedConfig) {
     this.#options = options;
+    this.#sources = running.sources;
     this.#log = options.log;
     this.#journalPath = join(options.runtimeDirectory, 'journal');
+    this.#manager = serviceManager({
+      environment: process.env,
+      pid: process.pid,
+      clock: systemClock,
+      onUnheard: (error) => this.#log.warn(`the service manager cannot be told how we are: ${error.message}`),
+    });
+    this.#reloader = new Reloader({
+      loader,
+      running,
+      apply: ({ sources }) => this.#ask({ type: 'change', sources }),
+      log: this.#log,
+      wallMs: () => systemClock.wallMs(),
+    });
+    this.#telemetry = new DaemonTelemetry({
+      config: running.config,
+      clock: systemClock,
+      log: this.#log,
+      about: { version: options.version, mode: modeOf(options), startedAt: this.#startedAt.toISOString() },
+      status: () => this.status(),
+    });
   }
 
   async run(server: Server): Promise<number> {
     const finished = new Promise<number>((resolve) => (this.#finish = resolve));
     const onSignal = (signal: NodeJS.Signals) => this.#stop(`received ${signal}`);
-    process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
+    const onHangUp = () => void this.#reload();
+    process.on('SIGINT', onSignal).on('SIGTERM', onSignal).on('SIGHUP', onHangUp);
     let watch: NodeJS.Timeout | undefined;
     let limit: NodeJS.Timeout | undefined;
     try {
       if (!this.#options.dryRun) this.#startGuardian();
       this.#startWorker();
+      void this.#telemetry.start();
       watch = this.#watchHeartbeat();
       if (this.#options.durationMs !== undefined) {
         limit = setTimeout(() => this.#stop('the duration is over'), this.#options.durationMs);
@@ -110,7 +151,9 @@ class Daemon implements ControlTarget {
     } finally {
       clearInterval(watch);
       clearTimeout(limit);
-      process.off('SIGINT', onSignal).off('SIGTERM', onSignal);
+      process.off('SIGINT', onSignal).off('SIGTERM', onSignal).off('SIGHUP', onHangUp);
+      this.#reloader.close();
+      this.#telemetry.close();
       server.close();
       server.closeAllConnections();
       this.#wake.close();
@@ -124,11 +167,13 @@ class Daemon implements ControlTarget {
       pid: process.pid,
       startedAt: this.#startedAt.toISOString(),
       state: this.#state,
-      mode: this.#options.dryRun ? 'dry-run' : 'govern',
+      mode: modeOf(this.#options),
       config: this.#options.configFile,
       sysfs: this.#options.sysfsRoot,
       loop: this.#identity,
       ticks: { count: last === null ? 0 : last.tick + 1, missed: this.#missed, faults: this.#history.faults },
+      changes: this.#reloader.status(),
+      metrics: this.#telemetry.url,
       last,
     };
   }
@@ -138,25 +183,44 @@ class Daemon implements ControlTarget {
   }
 
   async pause(): Promise<void> {
-    await this.#ask('pause');
+    await this.#ask({ type: 'pause' });
     this.#state = 'paused';
+    this.#manager.status(this.#statusLine());
     this.#log.info('paused: full speed until resumed');
   }
 
   async resume(): Promise<void> {
-    await this.#ask('resume');
+    await this.#ask({ type: 'resume' });
     this.#state = 'governing';
+    this.#manager.status(this.#statusLine());
     this.#log.info('resumed');
   }
 
-  #ask(type: 'pause' | 'resume'): Promise<void> {
+  #statusLine(): string {
+    return statusLine(this.status());
+  }
+
+  swapPolicy(service: string, file: string, persist: boolean): Promise<PolicySwap> {
+    return this.#reloader.swapPolicy(service, file, persist);
+  }
+
+  async #reload(): Promise<void> {
+    // While it starts the files have just been read, and are looked at again as soon as it governs.
+    if (this.#state !== 'governing' && this.#state !== 'paused') return;
+    this.#manager.reloading();
+    await this.#reloader.reload('received SIGHUP');
+    this.#manager.ready(this.#statusLine());
+  }
+
+  /** Resolves when the loop has done it; rejects when it could not, and nothing has changed. */
+  #ask(question: { type: 'pause' | 'resume' } | { type: 'change'; sources: ConfigSources }): Promise<void> {
     if (this.#state !== 'governing' && this.#state !== 'paused') {
       return Promise.reject(new Error(`the daemon is ${this.#state}: try again when it governs`));
     }
     const id = this.#nextId++;
-    return new Promise((resolve) => {
-      this.#waiting.set(id, resolve);
-      this.#send({ type, id });
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(id, (error) => (error === undefined ? resolve() : reject(new Error(error))));
+      this.#send({ ...question, id });
     });
   }
 
@@ -168,13 +232,15 @@ class Daemon implements ControlTarget {
   #startWorker(): void {
     const data: LoopThreadData = {
       role: 'tailgov-loop',
-      configFile: this.#options.configFile,
+      sources: this.#sources,
       dryRun: this.#options.dryRun,
       sysfsRoot: this.#options.sysfsRoot,
       journalPath: this.#journalPath,
+      scheduling: this.#options.scheduling ?? 'auto',
       wakeFd: this.#wake.fd,
       heartbeat: this.#heartbeat,
     };
+    collectGarbageAlone();
     // The bundle is its own worker: cli/main.ts sees the role and becomes the loop.
     this.#worker = new Worker(new URL(import.meta.url), { workerData: data });
     this.#worker.on('message', (message: FromLoop) => this.#receive(message));
@@ -188,7 +254,12 @@ class Daemon implements ControlTarget {
     switch (message.type) {
       case 'ready':
         this.#identity = message.identity;
+        this.#telemetry.ready(message.identity);
+        // It was told to stop while it started, and will.
+        if (this.#state === 'stopping') return;
         this.#state = 'governing';
+        this.#reloader.start();
+        this.#manager.ready(this.#statusLine());
         this.#log.info(
           { ...message.identity, domains: message.identity.domains.length, intervalMs: message.intervalMs },
           this.#options.dryRun ? 'observing; nothing will be written (dry run)' : 'governing',
@@ -197,13 +268,14 @@ class Daemon implements ControlTarget {
       case 'tick':
         this.#missed = message.missed;
         this.#history.add(message.report);
+        this.#telemetry.tick(message.report, message.missed, message.times);
         for (const fault of message.report.faults) this.#log.warn(fault);
         return;
       case 'log':
         this.#log[message.level](message.message);
         return;
       case 'done':
-        this.#waiting.get(message.id)?.();
+        this.#waiting.get(message.id)?.(message.error);
         this.#waiting.delete(message.id);
         return;
       case 'stopped':
@@ -212,6 +284,7 @@ class Daemon implements ControlTarget {
         return;
       case 'failed':
         this.#state = 'stopping';
+        this.#manager.stopping(message.message);
         this.#log.fatal({ code: message.code }, message.message);
         this.#reportRestored(this.#restore(), 'after the failure');
         this.#finish(1);
@@ -227,12 +300,14 @@ class Daemon implements ControlTarget {
     }
     this.#log.info(`stopping: ${why}`);
     this.#state = 'stopping';
+    this.#manager.stopping(why);
     this.#send({ type: 'stop' });
   }
 
   #loopDied(why: string): void {
     if (this.#state === 'stopping') return;
     this.#state = 'stopping';
+    this.#manager.stopping(why);
     this.#log.fatal(why);
     this.#reportRestored(this.#restore(), 'after the failure');
     this.#finish(1);
@@ -247,6 +322,7 @@ class Daemon implements ControlTarget {
       const now = Atomics.load(beats, 0);
       still = now === seen ? still + 1 : 0;
       seen = now;
+      if (still === 0 && this.#identity !== null) this.#manager.alive(() => this.#statusLine());
       const limit = this.#identity === null ? START_LIMIT_MS / HEARTBEAT_CHECK_MS : STUCK_AFTER_CHECKS;
       if (still < limit) return;
       this.#log.fatal(`the loop thread has been stuck for ${(still * HEARTBEAT_CHECK_MS) / 1000} s: giving it up`);

@@ -12,12 +12,14 @@ const LAST_WORDS_MS = 200;
 
 /**
  * A child process of the demo. In a session of its own, so that Ctrl-C reaches the demo alone, which then ends its parts in
- * order. A part also ends by itself when its channel to the demo closes: none outlives a demo that was killed.
+ * order. A part with a channel also ends by itself when that closes, and so does not outlive a demo that was killed.
  */
 export class Part {
   readonly name: string;
   readonly #child: ChildProcess;
   readonly #exited: Promise<void>;
+  /** Should the demo end without stopping its parts, as after an error that nobody caught. */
+  readonly #onExit = () => this.#child.kill('SIGTERM');
   #output = '';
   #stopping = false;
 
@@ -37,6 +39,7 @@ export class Part {
     const keep = (text: string) => (this.#output = (this.#output + text).slice(-KEPT_OUTPUT));
     this.#child.stdout?.setEncoding('utf8').on('data', keep);
     this.#child.stderr?.setEncoding('utf8').on('data', keep);
+    process.once('exit', this.#onExit);
     this.#exited = new Promise((resolve) => {
       this.#child.once('error', (error) => {
         options.onUnexpectedEnd(new Error(`starting ${name} failed: ${error.message}`));
@@ -100,13 +103,11 @@ export class Part {
   /** Asks it to end, and makes it after a while. Resolves when it is gone. */
   async stop(): Promise<void> {
     this.#stopping = true;
-    if (this.#child.exitCode === null && this.#child.signalCode === null) {
-      if (this.#child.connected) this.#child.disconnect();
-      else this.#child.kill('SIGTERM');
-    }
+    this.#child.kill('SIGTERM');
     const limit = setTimeout(() => this.#child.kill('SIGKILL'), STOP_LIMIT_MS);
     await this.#exited;
     clearTimeout(limit);
+    process.off('exit', this.#onExit);
   }
 }
 

@@ -1,28 +1,21 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { Actuator, Applied, OnExit, RestoredControl } from '../core/actuator.ts';
 import type { Clock } from '../core/clock.ts';
-import type { Controller, Level } from '../core/controller.ts';
+import type { Level } from '../core/controller.ts';
 import { messageOf } from '../core/errors.ts';
 import { Histogram } from '../core/histogram.ts';
 import type { OperatingPoint } from '../core/machine.ts';
 import type { Planner } from '../core/planner.ts';
 import type { Alarm, Sensor, Snapshot } from '../core/sensor.ts';
-import type { Slo } from '../core/slo.ts';
 import { summarizeSnapshot } from '../core/snapshot-summary.ts';
-import type { Compliance, LoopMode, ServiceReport, TickReport } from '../core/tick-report.ts';
+import type { AlarmReport, Compliance, LoopMode, ServiceReport, TickReport } from '../core/tick-report.ts';
 import { NS_PER_MS } from '../core/units.ts';
 import { ComplianceWindow } from './compliance-window.ts';
+import type { GovernedService, Law } from './law.ts';
 import { ObservationWindow } from './observation-window.ts';
-import { railedStep, type RailedStep } from './rails.ts';
+import { RailedLaw, type RailedStep } from './rails.ts';
 
-/** What the loop needs of a service: its objective and the law that governs it. */
-export interface GovernedService {
-  /** Also the name of the sensor's target. */
-  readonly name: string;
-  readonly slo: Slo;
-  readonly controller: Controller;
-  readonly intervalMs: number;
-  readonly limits: { readonly min: Level; readonly max: Level };
-}
+export type { GovernedService } from './law.ts';
 
 export interface LoopParts {
   readonly services: readonly GovernedService[];
@@ -33,15 +26,20 @@ export interface LoopParts {
   readonly mode: LoopMode;
 }
 
+/** What may be exchanged between two ticks. */
+export type LoopChange = Pick<LoopParts, 'services' | 'sensor' | 'planner'>;
+
 /** What the loop remembers of a service from tick to tick. */
 interface Seat {
   readonly service: GovernedService;
   readonly window: ObservationWindow;
   readonly compliance: ComplianceWindow;
-  controllerState: unknown;
+  railed: RailedLaw;
   /** The last step's outcome, kept between steps when ticks are more frequent than the policy's interval. */
-  step: RailedStep;
+  step: Pick<RailedStep, 'askedLevel' | 'level' | 'reason'>;
   steppedAtNs: bigint;
+  /** A law that has just taken over is asked at the next tick, whatever its interval. */
+  fresh: boolean;
 }
 
 /** Ticks come in on time within this share of an interval; a policy's step is not put off by a tick that is a bit early. */
@@ -52,38 +50,47 @@ const EARLY_SHARE = 0.1;
  * and on a simulated plant.
  */
 export class GovernorLoop {
-  readonly #parts: LoopParts;
-  readonly #seats: readonly Seat[];
+  #parts: LoopParts;
+  #seats: readonly Seat[];
   #tick = 0;
+  #snapshots: readonly Snapshot[] = [];
   #paused = false;
+  /** What the machine is at. */
+  #point: OperatingPoint;
   #appliedLevels: Readonly<Record<string, Level>>;
 
   constructor(parts: LoopParts) {
     this.#parts = parts;
-    const { planner, clock } = parts;
-    this.#appliedLevels = this.#levelsOf(planner.full);
-    this.#seats = parts.services.map((service) => {
-      const level = this.#appliedLevels[service.name]!;
-      const controllerState = service.controller.initial(level);
-      return {
-        service,
-        window: new ObservationWindow(service.slo),
-        compliance: new ComplianceWindow(service.slo),
-        controllerState,
-        step: { askedLevel: level, level, reason: 'starting at full speed', state: controllerState },
-        steppedAtNs: clock.monotonicNs(),
-      };
-    });
+    this.#point = parts.planner.full;
+    this.#appliedLevels = this.#levelsOf(this.#point);
+    this.#seats = parts.services.map((service) => this.#seatOf(service, undefined));
   }
 
-  /** The shortest interval of the policies: how often to tick. */
+  /** The shortest interval of the policies in force: how often to tick. */
   get intervalMs(): number {
-    return Math.min(...this.#parts.services.map((service) => service.intervalMs));
+    return Math.min(...this.#seats.map(({ railed }) => railed.law.intervalMs));
+  }
+
+  /** What the sensor saw in the last tick, in the order of its report's services: with the histograms, which a report leaves out. */
+  get snapshots(): readonly Snapshot[] {
+    return this.#snapshots;
   }
 
   /** The level that a service is at; the predicting sensor asks this. */
   levelOf(service: string): Level {
     return this.#appliedLevels[service] ?? 1;
+  }
+
+  /**
+   * Between two ticks: other services, laws, objectives, and what goes with them. What is not changed goes on as if nothing
+   * had happened: a law that is the same object keeps its state, and a service whose objective stays what it has observed.
+   * Another law takes over from the level that the machine is at.
+   */
+  change(change: LoopChange): void {
+    this.#parts = { ...this.#parts, ...change };
+    this.#appliedLevels = this.#levelsOf(this.#point);
+    const before = new Map(this.#seats.map((seat) => [seat.service.name, seat]));
+    this.#seats = change.services.map((service) => this.#seatOf(service, before.get(service.name)));
   }
 
   get paused(): boolean {
@@ -99,8 +106,10 @@ export class GovernorLoop {
   /** Controllers take over again from full speed. */
   resume(): void {
     this.#paused = false;
-    for (const seat of this.#seats)
-      seat.controllerState = seat.service.controller.initial(this.levelOf(seat.service.name));
+    for (const seat of this.#seats) {
+      seat.railed.restart(this.levelOf(seat.service.name));
+      seat.fresh = true;
+    }
   }
 
   engage(): void {
@@ -119,12 +128,14 @@ export class GovernorLoop {
     const { clock, planner, mode } = this.#parts;
     const beganNs = clock.monotonicNs();
     const faults: string[] = [];
-    const snapshots = this.#sense(beganNs, faults);
+    const snapshots = this.#sense(alarms.length > 0, faults);
     const alarmed = new Set(alarms.map((alarm) => alarm.target));
 
-    const reports = this.#seats.map((seat, index) => {
-      const snapshot = snapshots[index]!;
-      const observation = seat.window.observe(snapshot, alarmed.has(seat.service.name));
+    const reports = this.#seats.map((seat) => {
+      const { name } = seat.service;
+      this.#followSchedule(seat);
+      const snapshot = snapshots.get(name) ?? this.#silence(name, beganNs);
+      const observation = seat.window.observe(snapshot, alarmed.has(name));
       const windowMs = snapshot.windowNs / NS_PER_MS;
       const compliance = seat.compliance.add(windowMs, snapshot.requests, snapshot.overSlo);
       this.#decide(seat, observation, beganNs, faults);
@@ -135,6 +146,13 @@ export class GovernorLoop {
       ? planner.full
       : planner.plan(this.#seats.map((seat) => ({ service: seat.service.name, level: seat.step.level }))).point;
     const applied = this.#apply(asked);
+    const appliedNs = clock.monotonicNs();
+    this.#snapshots = reports.map(({ snapshot }) => snapshot);
+
+    const services = reports.map((report) => this.#report(report));
+    const alarmReports = alarms.map(({ target, kind, atNs }): AlarmReport => {
+      return { target, kind, answeredMs: Number(appliedNs - atNs) / NS_PER_MS };
+    });
 
     return {
       tick: this.#tick++,
@@ -145,42 +163,77 @@ export class GovernorLoop {
       predicted: mode === 'dry-run',
       paused: this.#paused,
       faults,
-      services: reports.map((report) => this.#report(report)),
+      services,
       asked,
       applied,
+      ...(alarmReports.length === 0 ? {} : { alarms: alarmReports }),
     };
   }
 
   /** A sensor that fails is silence for every service: the controllers know what to do then. */
-  #sense(atNs: bigint, faults: string[]): readonly Snapshot[] {
+  #sense(urgent: boolean, faults: string[]): ReadonlyMap<string, Snapshot> {
     try {
-      return this.#parts.sensor.read();
+      return new Map(this.#parts.sensor.read(urgent).map((snapshot) => [snapshot.target, snapshot]));
     } catch (error) {
       faults.push(`sensor read failed: ${messageOf(error)}`);
-      return this.#seats.map((seat) =>
-        silence(seat.service.name, this.#parts.sensor, atNs, this.intervalMs * NS_PER_MS),
-      );
+      return new Map();
     }
   }
 
+  #silence(target: string, atNs: bigint): Snapshot {
+    return silence(target, this.#parts.sensor, atNs, this.intervalMs * NS_PER_MS);
+  }
+
+  /** @param before the seat of the same name, which the service takes over */
+  #seatOf(service: GovernedService, before: Seat | undefined): Seat {
+    const level = this.levelOf(service.name);
+    const law = this.#lawOf(service);
+    if (before === undefined) {
+      return {
+        service,
+        window: new ObservationWindow(service.slo),
+        compliance: new ComplianceWindow(service.slo),
+        railed: new RailedLaw(law, level),
+        step: { askedLevel: level, level, reason: 'starting at the level that the machine is at' },
+        steppedAtNs: this.#parts.clock.monotonicNs(),
+        fresh: true,
+      };
+    }
+    const sameSlo = isDeepStrictEqual(service.slo, before.service.slo);
+    const seat: Seat = {
+      ...before,
+      service,
+      window: sameSlo ? before.window : new ObservationWindow(service.slo),
+      compliance: sameSlo ? before.compliance : new ComplianceWindow(service.slo),
+    };
+    this.#govern(seat, law);
+    return seat;
+  }
+
+  #lawOf(service: GovernedService): Law {
+    return service.lawAt?.(this.#parts.clock.wallMs()) ?? service;
+  }
+
+  #followSchedule(seat: Seat): void {
+    if (seat.service.lawAt !== undefined) this.#govern(seat, this.#lawOf(seat.service));
+  }
+
+  #govern(seat: Seat, law: Law): void {
+    if (law === seat.railed.law) return;
+    seat.railed = seat.railed.continuedBy(law, this.levelOf(seat.service.name));
+    seat.fresh = true;
+  }
+
   #decide(seat: Seat, observation: ServiceReport['observation'], nowNs: bigint, faults: string[]): void {
+    const { service, railed } = seat;
     const elapsedMs = Number(nowNs - seat.steppedAtNs) / NS_PER_MS;
-    const due = elapsedMs >= seat.service.intervalMs * (1 - EARLY_SHARE) || observation.alarmed;
+    const due = seat.fresh || elapsedMs >= railed.law.intervalMs * (1 - EARLY_SHARE) || observation.alarmed;
     if (!due || this.#paused) return;
-    seat.step = railedStep(
-      seat.service.controller,
-      {
-        slo: seat.service.slo,
-        observation,
-        elapsedMs,
-        appliedLevel: this.levelOf(seat.service.name),
-        limits: seat.service.limits,
-      },
-      seat.controllerState,
-    );
-    seat.controllerState = seat.step.state;
+    const step = railed.step({ slo: service.slo, observation, elapsedMs, appliedLevel: this.levelOf(service.name) });
+    seat.step = step;
     seat.steppedAtNs = nowNs;
-    if (seat.step.fault !== undefined) faults.push(`${seat.service.name}: ${seat.step.fault}`);
+    seat.fresh = false;
+    if (step.fault !== undefined) faults.push(`${service.name}: ${step.fault}`);
   }
 
   /** What the actuator really made of the point is what the controllers must reckon with, or they wind up. */
@@ -190,7 +243,8 @@ export class GovernorLoop {
     for (const { domain, appliedKhz } of applied.frequencies) {
       if (appliedKhz !== null) frequencyKhz[domain] = appliedKhz;
     }
-    this.#appliedLevels = this.#levelsOf({ ...point, frequencyKhz });
+    this.#point = { ...point, frequencyKhz };
+    this.#appliedLevels = this.#levelsOf(this.#point);
     return applied;
   }
 
@@ -205,17 +259,21 @@ export class GovernorLoop {
     observation: ServiceReport['observation'];
     compliance: Compliance;
   }): ServiceReport {
-    const { service, step } = seen.seat;
+    const { service, step, railed } = seen.seat;
+    const { failed } = railed;
+    const { schedule } = railed.law;
     return {
       service: service.name,
       slo: service.slo,
       snapshot: summarizeSnapshot(seen.snapshot, this.#parts.clock.wallMs()),
       observation: seen.observation,
       decision: {
-        controller: service.controller.name,
+        controller: railed.controllerName,
         askedLevel: step.askedLevel,
         level: step.level,
         reason: this.#paused ? 'paused by the operator: full speed' : step.reason,
+        ...(failed === undefined ? {} : { failed }),
+        ...(schedule === undefined ? {} : { schedule }),
       },
       appliedLevel: this.levelOf(service.name),
       compliance: seen.compliance,

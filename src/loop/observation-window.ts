@@ -12,85 +12,123 @@ export function requestsNeeded(quantile: number): number {
   return Math.ceil(Math.log(0.05) / Math.log(quantile));
 }
 
+/** What the gathered snapshots add up to. Kept up to date, since to add them all up at every tick would take most of its time. */
+class Gathered {
+  readonly latency = new Histogram();
+  windowNs = 0;
+  requests = 0;
+  overSlo = 0;
+  #socketWaitNs = 0;
+  #handlingTimeNs = 0;
+  #cpuTimeNs = 0;
+  /** Snapshots that do not know their CPU time. */
+  #cpuUnknown = 0;
+
+  add(snapshot: Snapshot): void {
+    this.#count(snapshot, 1);
+    // An empty window adds nothing to the histogram: at low rates that is most of them.
+    if (snapshot.latency.count !== 0) this.latency.add(snapshot.latency);
+  }
+
+  remove(snapshot: Snapshot): void {
+    this.#count(snapshot, -1);
+    if (snapshot.latency.count !== 0) this.latency.subtract(snapshot.latency);
+  }
+
+  /** Means a request; null when nothing completed. */
+  get means() {
+    const perRequest = (sumNs: number) => (this.requests > 0 ? sumNs / this.requests : null);
+    return {
+      socketWaitNs: perRequest(this.#socketWaitNs),
+      handlingTimeNs: perRequest(this.#handlingTimeNs),
+      demandNs: this.#cpuUnknown > 0 ? null : perRequest(this.#cpuTimeNs),
+    };
+  }
+
+  #count(snapshot: Snapshot, sign: 1 | -1): void {
+    this.windowNs += sign * snapshot.windowNs;
+    this.requests += sign * snapshot.requests;
+    this.overSlo += sign * snapshot.overSlo;
+    this.#socketWaitNs += sign * snapshot.socketWait.sumNs;
+    this.#handlingTimeNs += sign * snapshot.handlingTime.sumNs;
+    if (snapshot.cpuTimeNs === null) this.#cpuUnknown += sign;
+    else this.#cpuTimeNs += sign * snapshot.cpuTimeNs;
+  }
+}
+
 /**
  * Gathers the sensor's short windows into one that carries weight: the newest ones, until they hold enough requests for
  * the SLO's quantile or reach back LONGEST_WINDOW_NS.
  */
 export class ObservationWindow {
   readonly #slo: Slo;
-  /** Newest last. */
+  readonly #needed: number;
+  /** Oldest first, from `#oldest` on. */
   #snapshots: Snapshot[] = [];
+  #oldest = 0;
+  readonly #gathered = new Gathered();
 
   constructor(slo: Slo) {
     this.#slo = slo;
+    this.#needed = requestsNeeded(slo.quantile);
   }
 
   /** Takes in the newest snapshot and says what is known now. */
   observe(snapshot: Snapshot, alarmed: boolean): Observation {
     this.#snapshots.push(snapshot);
+    this.#gathered.add(snapshot);
     this.#forget();
-    return observationOf(this.#snapshots, this.#slo, alarmed);
+    return observationOf(this.#gathered, snapshot, this.#slo, alarmed);
   }
 
+  /** The oldest go while the others carry weight without them. */
   #forget(): void {
-    const needed = requestsNeeded(this.#slo.quantile);
-    let requests = 0;
-    let windowNs = 0;
-    let kept = this.#snapshots.length;
-    while (kept > 0 && requests < needed && windowNs < LONGEST_WINDOW_NS) {
-      const snapshot = this.#snapshots[--kept]!;
-      requests += snapshot.requests;
-      windowNs += snapshot.windowNs;
+    const gathered = this.#gathered;
+    while (this.#oldest < this.#snapshots.length - 1) {
+      const { requests, windowNs } = this.#snapshots[this.#oldest]!;
+      const enough = gathered.requests - requests >= this.#needed || gathered.windowNs - windowNs >= LONGEST_WINDOW_NS;
+      if (!enough) break;
+      gathered.remove(this.#snapshots[this.#oldest++]!);
     }
-    if (kept > 0) this.#snapshots = this.#snapshots.slice(kept);
+    // Now and then in one go: to shift a long array at every tick would cost more.
+    if (this.#oldest * 2 > this.#snapshots.length) {
+      this.#snapshots = this.#snapshots.slice(this.#oldest);
+      this.#oldest = 0;
+    }
   }
 }
 
-function observationOf(snapshots: readonly Snapshot[], slo: Slo, alarmed: boolean): Observation {
-  const latest = snapshots.at(-1)!;
-  const latency = new Histogram();
-  let windowNs = 0;
-  let requests = 0;
-  let overSlo = 0;
-  let socketWaitNs = 0;
-  let handlingTimeNs = 0;
-  let cpuTimeNs: number | null = 0;
-  for (const snapshot of snapshots) {
-    windowNs += snapshot.windowNs;
-    requests += snapshot.requests;
-    overSlo += snapshot.overSlo;
-    // An empty window adds nothing to the histogram: at low rates that is most of them.
-    if (snapshot.latency.count !== 0) latency.add(snapshot.latency);
-    socketWaitNs += snapshot.socketWait.sumNs;
-    handlingTimeNs += snapshot.handlingTime.sumNs;
-    cpuTimeNs = cpuTimeNs === null || snapshot.cpuTimeNs === null ? null : cpuTimeNs + snapshot.cpuTimeNs;
-  }
-  const perRequest = (sumNs: number) => (requests > 0 ? sumNs / requests : null);
+function observationOf(gathered: Gathered, latest: Snapshot, slo: Slo, alarmed: boolean): Observation {
+  const { latency, windowNs, requests, overSlo, means } = gathered;
+  const [medianNs, quantileNs] = quantilesOrNull(latency, [0.5, slo.quantile]);
   return {
     health: latest.health,
     alarmed,
     windowMs: windowNs / NS_PER_MS,
     requests,
     overSlo,
-    quantileNs: quantileOrNull(latency, slo.quantile),
-    medianNs: quantileOrNull(latency, 0.5),
-    socketWaitNs: perRequest(socketWaitNs),
-    handlingTimeNs: perRequest(handlingTimeNs),
+    quantileNs: quantileNs!,
+    medianNs: medianNs!,
+    socketWaitNs: means.socketWaitNs,
+    handlingTimeNs: means.handlingTimeNs,
     latest: {
       windowMs: latest.windowNs / NS_PER_MS,
       arrivals: latest.arrivals,
       requests: latest.requests,
       overSlo: latest.overSlo,
-      quantileNs: quantileOrNull(latest.latency, slo.quantile),
+      quantileNs: latest.latency.count > 0 ? latest.latency.quantileNs(slo.quantile) : null,
     },
     inFlight: latest.inFlight,
     oldestInFlightNs: latest.oldestInFlightNs,
     throughputRps: windowNs > 0 ? requests / (windowNs / NS_PER_S) : 0,
     utilization: latest.busiestThreadRatio,
-    demandNs: cpuTimeNs === null ? null : perRequest(cpuTimeNs),
+    demandNs: means.demandNs,
   };
 }
 
-function quantileOrNull(histogram: Histogram, quantile: number): number | null {
-  return histogram.count > 0 ? histogram.quantileNs(quantile) : null;
+function quantilesOrNull(histogram: Histogram, quantiles: readonly [number, number]): readonly (number | null)[] {
+  if (histogram.count === 0) return [null, null];
+  const [low, high] = quantiles[0] <= quantiles[1] ? [0, 1] : [1, 0];
+  const found = histogram.quantilesNs([quantiles[low]!, quantiles[high]!]);
+  return [found[low]!, found[high]!];
 }

@@ -35,6 +35,41 @@ export function setAffinity(tid: number, cpus: readonly number[]): void {
   checked(`set the affinity of thread ${tid}`, libc().sched_setaffinity(tid, mask.length, mask));
 }
 
+/** Ordinary threads, and those that run before all of them. */
+export type SchedulingClass = 'normal' | 'fifo' | 'other';
+
+const SCHED_NORMAL = 0;
+const SCHED_FIFO = 1;
+const SCHED_RESET_ON_FORK = 0x4000_0000;
+const PRIO_PROCESS = 0;
+
+/** @param tid a thread's id; 0 is the calling thread */
+export function schedulingOf(tid: number): SchedulingClass {
+  const policy = checked(`read the scheduling of thread ${tid}`, libc().sched_getscheduler(tid)) & ~SCHED_RESET_ON_FORK;
+  return policy === SCHED_NORMAL ? 'normal' : policy === SCHED_FIFO ? 'fifo' : 'other';
+}
+
+/**
+ * From now on the thread runs as soon as it can, before every ordinary one. Threads that it starts are ordinary.
+ * @param tid a thread's id; 0 is the calling thread
+ * @param priority 1 (the lowest of the real-time priorities) to 99
+ * @throws NativeError EPERM without CAP_SYS_NICE, or where the control group has no real-time share
+ */
+export function setFifo(tid: number, priority: number): void {
+  const parameters = new Int32Array([priority]);
+  const result = libc().sched_setscheduler(tid, SCHED_FIFO | SCHED_RESET_ON_FORK, parameters);
+  checked(`make thread ${tid} a real-time thread`, result);
+}
+
+/**
+ * @param tid a thread's id; 0 is the calling thread
+ * @param nice -20 (favoured) to 19
+ * @throws NativeError EACCES without CAP_SYS_NICE
+ */
+export function setNice(tid: number, nice: number): void {
+  checked(`set the nice value of thread ${tid}`, libc().setpriority(PRIO_PROCESS, tid, nice));
+}
+
 /** A cpu_set_t: bit i of the mask is CPU i, bytes ascending as on little-endian machines. */
 export function maskOf(cpus: readonly number[]): Uint8Array {
   for (const cpu of cpus) {

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { durationMs, durationNs, frequencyKhz, quantile } from '../core/quantity-schema.ts';
+import { listenAddress } from './listen-address.ts';
 
 const port = () => z.int().min(1).max(65_535);
 const NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/;
@@ -38,15 +39,61 @@ export const configSchema = z.strictObject({
     .strictObject({
       frequency: z
         .strictObject({
-          method: z.enum(['auto', 'cap']).default('auto').describe('How frequencies are set; auto probes the driver'),
+          method: z
+            .enum(['auto', 'cap', 'pin', 'setspeed'])
+            .default('auto')
+            .describe(
+              'How frequencies are set: governor performance under a maximum (cap), minimum = maximum (pin), or governor userspace (setspeed); auto: the first that the driver offers',
+            ),
           min: frequencyKhz().optional().describe('No lower frequency is asked for'),
           max: frequencyKhz().optional().describe('No higher frequency is asked for'),
+          boost: z
+            .enum(['leave', 'on', 'off'])
+            .default('leave')
+            .describe('Boost or turbo while governing; leave: as the operator has it'),
+          foreignWriter: z
+            .union(
+              [
+                z.literal('yield').describe('They are let have the control'),
+                z
+                  .strictObject({
+                    overridesPerMinute: z
+                      .int()
+                      .min(1)
+                      .max(60)
+                      .describe('For each frequency policy; beyond it we yield'),
+                  })
+                  .describe('It is written again'),
+              ],
+              {
+                error: ({ input }) =>
+                  `${JSON.stringify(input)} given, expected yield or { overridesPerMinute: 1 to 60 }`,
+              },
+            )
+            .default({ overridesPerMinute: 3 })
+            .describe('What happens when another program writes a control that is governed'),
         })
         .prefault({})
         .describe('CPU frequency'),
     })
     .prefault({})
     .describe('What may be changed, within which limits'),
+  telemetry: z
+    .strictObject({
+      metrics: listenAddress()
+        .prefault('127.0.0.1:9750')
+        .describe('Where Prometheus fetches metrics; off: nowhere. Whoever reaches the port can read them'),
+      dashboard: z
+        .enum(['auto', 'on', 'off'])
+        .default('auto')
+        .describe('The live page at /dashboard of the same address; auto: where that is a loopback address'),
+      powerModel: z
+        .enum(['auto', 'off', 'i7-1165g7'])
+        .default('auto')
+        .describe('The model that modelled power and energy come from; auto: by the name of this machine’s CPU'),
+    })
+    .prefault({})
+    .describe('What is told of the governing, and to whom'),
   onExit: z
     .enum(['original', 'max', 'leave'])
     .default('original')

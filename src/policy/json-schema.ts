@@ -8,10 +8,18 @@ export type JsonSchema = z.core.JSONSchema.JSONSchema;
 /** For editors: completes and checks policies, the parameters by the controller that is named. */
 export function policyJsonSchema(registry: ControllerRegistry): JsonSchema {
   const byController = Object.values(registry).map((kind): JsonSchema => {
-    const { $schema: _, ...parameters } = z.toJSONSchema(kind.parameters, { io: 'input' });
+    const { $schema: _, ...schema } = z.toJSONSchema(kind.parameters, { io: 'input' });
+    const parameters = { ...schema, description: kind.summary };
+    // What a rule of the schedule sets comes on top of the policy's own parameters, so that it need not be whole.
+    const { required: __, ...inRule } = parameters;
     return {
       if: { properties: { controller: { const: kind.name } }, required: ['controller'] },
-      then: { properties: { parameters: { ...parameters, description: kind.summary } } },
+      then: {
+        properties: {
+          parameters,
+          schedule: { items: { properties: { set: { properties: { parameters: inRule } } } } },
+        },
+      },
     };
   });
   return {

@@ -5,6 +5,7 @@ import { type FileProblem, PolicyError } from '../core/errors.ts';
 import type { Slo } from '../core/slo.ts';
 import { formatKhz, type KiloHertz } from '../core/units.ts';
 import { configSchema, type ParsedConfig } from './config-schema.ts';
+import type { ListenAddress } from './listen-address.ts';
 import { badFile, loadPolicy, type Policy } from './load-policy.ts';
 import { check, type Complaint } from './problems.ts';
 import { readYamlFile, type YamlFile } from './yaml-file.ts';
@@ -14,13 +15,34 @@ export interface ServiceConfig {
   readonly ports: readonly number[];
   readonly slo: Slo;
   readonly policy: Policy;
+  /** The policy file that the config names, which is not the policy's own where another was put in its place. */
+  readonly configuredPolicy: string;
+}
+
+/** What is told of the governing, and to whom. */
+export interface TelemetryConfig {
+  /** null: no metrics. */
+  readonly metrics: ListenAddress | null;
+  /** `auto`: where the address of the metrics is a loopback address. */
+  readonly dashboard: 'auto' | 'on' | 'off';
+  /** `auto`: by the name of the CPU. */
+  readonly powerModel: string;
+}
+
+export interface FrequencyConfig {
+  readonly method: 'auto' | 'cap' | 'pin' | 'setspeed';
+  readonly minKhz?: KiloHertz;
+  readonly maxKhz?: KiloHertz;
+  readonly boost: 'leave' | 'on' | 'off';
+  readonly foreignWriter: 'yield' | { readonly overridesPerMinute: number };
 }
 
 /** What is governed on this machine. */
 export interface Config {
   readonly file: string;
   readonly services: readonly ServiceConfig[];
-  readonly frequency: { readonly method: 'auto' | 'cap'; readonly minKhz?: KiloHertz; readonly maxKhz?: KiloHertz };
+  readonly frequency: FrequencyConfig;
+  readonly telemetry: TelemetryConfig;
   readonly onExit: OnExit;
   readonly runtimeDirectory?: string;
 }
@@ -30,8 +52,15 @@ export function loadConfig(file: string, registry: ControllerRegistry): Config {
   return configOf(readYamlFile(file), registry);
 }
 
+export interface PolicyLookup {
+  /** Where a policy comes from; by default its file is read. @throws PolicyError */
+  readonly loadPolicy?: (file: string) => Policy;
+  /** By service: the policy file that governs it in the place of the one that the config names. */
+  readonly policyFiles?: Readonly<Record<string, string>>;
+}
+
 /** @throws PolicyError with all problems of the file and of the policies that it names */
-export function configOf(yaml: YamlFile, registry: ControllerRegistry): Config {
+export function configOf(yaml: YamlFile, registry: ControllerRegistry, lookup: PolicyLookup = {}): Config {
   const parsed = check(configSchema, yaml.data);
   const complaints = [
     ...(parsed.ok ? [] : parsed.complaints),
@@ -41,42 +70,52 @@ export function configOf(yaml: YamlFile, registry: ControllerRegistry): Config {
   if (parsed.ok) complaints.push(...frequencyComplaints(parsed.value));
   const own = complaints.length > 0 ? badFile(yaml, complaints).problems : [];
 
-  const policies = loadPolicies(yaml, registry);
+  const policies = loadPolicies(yaml, registry, lookup);
   if (!parsed.ok || own.length > 0 || policies.problems.length > 0) {
     throw new PolicyError('bad-file', [...own, ...policies.problems]);
   }
 
-  const { services, actuators, onExit, runtimeDirectory } = parsed.value;
-  const { method, min, max } = actuators.frequency;
+  const { services, actuators, telemetry, onExit, runtimeDirectory } = parsed.value;
+  const { min, max, ...frequency } = actuators.frequency;
   return {
     file: yaml.file,
     services: services.map(({ name, target, slo, policy }) => ({
       name,
       ports: target.ports ?? [target.port!],
       slo: { quantile: slo.quantile, latencyNs: slo.latency, windowMs: slo.window },
-      policy: policies.byPath.get(pathOf(yaml, policy))!,
+      policy: policies.byPath.get(policyFileOf(yaml, name, policy, lookup))!,
+      configuredPolicy: policyFileOf(yaml, name, policy, {}),
     })),
-    frequency: { method, ...(min === undefined ? {} : { minKhz: min }), ...(max === undefined ? {} : { maxKhz: max }) },
+    frequency: {
+      ...frequency,
+      ...(min === undefined ? {} : { minKhz: min }),
+      ...(max === undefined ? {} : { maxKhz: max }),
+    },
+    telemetry,
     onExit,
     ...(runtimeDirectory === undefined ? {} : { runtimeDirectory }),
   };
 }
 
 /** A policy's path is relative to the config that names it. */
-const pathOf = (yaml: YamlFile, policy: string): string => resolve(dirname(yaml.file), policy);
+function policyFileOf(yaml: YamlFile, service: unknown, policy: string, { policyFiles = {} }: PolicyLookup): string {
+  const other = typeof service === 'string' && Object.hasOwn(policyFiles, service) ? policyFiles[service] : undefined;
+  return other ?? resolve(dirname(yaml.file), policy);
+}
 
 /** Loads each policy that is named, once. One that cannot be read is a problem at the place that names it. */
-function loadPolicies(yaml: YamlFile, registry: ControllerRegistry) {
+function loadPolicies(yaml: YamlFile, registry: ControllerRegistry, lookup: PolicyLookup) {
+  const load = lookup.loadPolicy ?? ((file: string) => loadPolicy(file, registry));
   const byPath = new Map<string, Policy>();
   const problems: FileProblem[] = [];
   const tried = new Set<string>();
-  for (const [index, { policy }] of servicesIn(yaml.data).entries()) {
+  for (const [index, { name, policy }] of servicesIn(yaml.data).entries()) {
     if (typeof policy !== 'string' || policy === '') continue;
-    const path = pathOf(yaml, policy);
+    const path = policyFileOf(yaml, name, policy, lookup);
     if (tried.has(path)) continue;
     tried.add(path);
     try {
-      byPath.set(path, loadPolicy(path, registry));
+      byPath.set(path, load(path));
     } catch (error) {
       if (!(error instanceof PolicyError)) throw error;
       if (error.code === 'unreadable') {

@@ -9,6 +9,8 @@ export interface Complaint {
   readonly message: string;
   /** Set where the key itself is wrong, not its value. */
   readonly key?: string;
+  /** Which character of a text is wrong, from 0. */
+  readonly offset?: number;
 }
 
 export type Checked<T> =
@@ -23,7 +25,9 @@ export function check<T>(schema: z.ZodType<T>, data: unknown, at: readonly Prope
     if (issue.code !== 'unrecognized_keys') {
       // A missing value has no place of its own, so its key must be named.
       const missing = issue.message.startsWith(MISSING) && path.length > 0;
-      return [{ path, message: missing ? `${String(path.at(-1))} is ${issue.message}` : issue.message }];
+      const message = missing ? `${String(path.at(-1))} is ${issue.message}` : issue.message;
+      const offset: unknown = issue.code === 'custom' ? issue.params?.['offset'] : undefined;
+      return [{ path, message, ...(typeof offset === 'number' ? { offset } : {}) }];
     }
     const known = keysAt(schema, issue.path);
     return issue.keys.map((key) => ({
@@ -35,8 +39,8 @@ export function check<T>(schema: z.ZodType<T>, data: unknown, at: readonly Prope
   return { ok: false, complaints };
 }
 
-export function toProblem(file: YamlFile, { path, key, message }: Complaint): FileProblem {
-  return key === undefined ? file.problemAt(path, message) : file.problemAtKey(path, key, message);
+export function toProblem(file: YamlFile, { path, key, message, offset }: Complaint): FileProblem {
+  return key === undefined ? file.problemAt(path, message, offset) : file.problemAtKey(path, key, message);
 }
 
 /** `a, b or c` */

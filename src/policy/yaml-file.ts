@@ -14,26 +14,33 @@ const MOST_COMPLAINTS = 20;
 export interface YamlFile {
   readonly file: string;
   readonly data: unknown;
-  /** A problem with the value at a path; where it is absent, at the nearest parent that is there. */
-  problemAt(path: readonly PropertyKey[], message: string): FileProblem;
+  /**
+   * A problem with the value at a path; where it is absent, at the nearest parent that is there.
+   *
+   * @param offset the character of the value, a text, that is wrong. Known in the file where the text stands there as it is.
+   */
+  problemAt(path: readonly PropertyKey[], message: string, offset?: number): FileProblem;
   /** A problem with a key of the mapping at a path. */
   problemAtKey(path: readonly PropertyKey[], key: string, message: string): FileProblem;
 }
 
 /** @throws PolicyError for a file that cannot be read, is too large, or is no YAML that can be trusted */
 export function readYamlFile(file: string): YamlFile {
+  return parseYaml(file, readText(file));
+}
+
+/** @throws PolicyError for a file that cannot be read or is too large */
+export function readText(file: string): string {
   const unreadable = (why: string, cause?: unknown) =>
     new PolicyError('unreadable', [{ file, line: 1, column: 1, message: `cannot be read: ${why}` }], { cause });
-  let text: string;
   try {
     const status = statSync(file);
     if (!status.isFile()) throw new Error('it is not a regular file, expected a YAML file');
     if (status.size > LARGEST_BYTES) throw new Error(`it has ${status.size} bytes, expected at most ${LARGEST_BYTES}`);
-    text = readFileSync(file, 'utf8');
+    return readFileSync(file, 'utf8');
   } catch (error) {
     throw unreadable(withoutCall(messageOf(error)), error);
   }
-  return parseYaml(file, text);
 }
 
 /** @throws PolicyError with every syntax error, duplicate key and unknown tag */
@@ -74,12 +81,19 @@ export function parseYaml(file: string, text: string): YamlFile {
     }
     return document.contents;
   };
-  const problemAtNode = (node: Node | null, message: string) => problemAtOffset(node?.range?.[0] ?? 0, message);
+  const problemAtNode = (node: Node | null, message: string, within?: number) => {
+    const start = node?.range?.[0] ?? 0;
+    if (within === undefined || !isScalar(node) || typeof node.value !== 'string')
+      return problemAtOffset(start, message);
+    // Behind an opening quote or a block's header; not there in these very words where lines are folded or quotes escaped.
+    const behind = text.slice(start, node.range?.[1]).indexOf(node.value.trimEnd());
+    return problemAtOffset(behind < 0 ? start : start + behind + within, message);
+  };
 
   return {
     file,
     data,
-    problemAt: (path, message) => problemAtNode(nodeAt(path), message),
+    problemAt: (path, message, offset) => problemAtNode(nodeAt(path), message, offset),
     problemAtKey(path, key, message) {
       const parent = nodeAt(path);
       const pair = isMap(parent)

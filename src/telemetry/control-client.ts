@@ -1,6 +1,6 @@
 import { request } from 'node:http';
 import type { TickReport } from '../core/tick-report.ts';
-import type { DaemonStatus } from './daemon-status.ts';
+import type { DaemonStatus, PolicySwap } from './daemon-status.ts';
 
 /** The daemon's control socket cannot be reached, or said no. */
 export class ControlError extends Error {
@@ -19,6 +19,8 @@ export interface ControlClient {
   ticksAfter(tick: number): Promise<readonly TickReport[]>;
   pause(): Promise<DaemonStatus>;
   resume(): Promise<DaemonStatus>;
+  /** @param file an absolute path; `persist` writes it into the config */
+  swapPolicy(service: string, file: string, persist: boolean): Promise<PolicySwap>;
 }
 
 export function controlClient(socketPath: string): ControlClient {
@@ -28,6 +30,10 @@ export function controlClient(socketPath: string): ControlClient {
       ((await ask(socketPath, 'GET', `/v1/ticks?after=${tick}`)) as { ticks: readonly TickReport[] }).ticks,
     pause: async () => (await ask(socketPath, 'POST', '/v1/pause')) as DaemonStatus,
     resume: async () => (await ask(socketPath, 'POST', '/v1/resume')) as DaemonStatus,
+    swapPolicy: async (service, file, persist) => {
+      const query = new URLSearchParams({ service, file, persist: String(persist) });
+      return (await ask(socketPath, 'POST', `/v1/policy?${query.toString()}`)) as PolicySwap;
+    },
   };
 }
 

@@ -1,8 +1,9 @@
 import { chmodSync, rmSync } from 'node:fs';
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { messageOf } from '../core/errors.ts';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import { messageOf, PolicyError, UsageError } from '../core/errors.ts';
 import type { TickReport } from '../core/tick-report.ts';
-import type { DaemonStatus } from './daemon-status.ts';
+import { boundedServer, listening, requestUrl } from './bounded-server.ts';
+import type { DaemonStatus, PolicySwap } from './daemon-status.ts';
 
 /** What the control socket can ask of the daemon. */
 export interface ControlTarget {
@@ -11,6 +12,12 @@ export interface ControlTarget {
   /** Resolves when the machine is at full speed. */
   pause(): Promise<void>;
   resume(): Promise<void>;
+  /**
+   * @param file an absolute path
+   * @param persist writes the file's name into the config, so that it lasts past a restart
+   * @throws PolicyError for a bad file; UsageError for a service that is not governed
+   */
+  swapPolicy(service: string, file: string, persist: boolean): Promise<PolicySwap>;
 }
 
 type Route = (target: ControlTarget, query: URLSearchParams) => unknown;
@@ -26,28 +33,42 @@ const ROUTES: Readonly<Record<string, Route>> = {
     await target.resume();
     return target.status();
   },
+  'POST /v1/policy': (target, query) => {
+    const persist = query.get('persist') === 'true';
+    return target.swapPolicy(given(query, 'service'), given(query, 'file'), persist);
+  },
 };
 
 class BadRequest extends Error {}
 
+/** An answer may take a while: to exchange a policy can mean to load the sensor anew. */
+const LIMITS = { requestMs: 5_000, answerMs: 30_000, keepAliveMs: 5_000, connections: 32 };
+/** What the kernel takes for the address of a Unix socket, less the zero at its end. */
+const LONGEST_PATH_BYTES = 107;
+
 /**
- * HTTP and JSON on a Unix socket that only its owner may use. Errors answer `{ "error": "what is wrong" }`.
+ * HTTP and JSON on a Unix socket that only its owner may use; docs/control-socket.md describes it. Errors answer
+ * `{ "error": "what is wrong" }`.
  *
- * @throws when the socket cannot be bound
+ * @param onError told of connections that could not be accepted
+ * @throws UsageError for a path that is too long for a socket; Error when it cannot be bound
  */
-export async function startControlServer(socketPath: string, target: ControlTarget): Promise<Server> {
-  const server = createServer({ requestTimeout: 5000, headersTimeout: 5000 }, (request, response) => {
-    void answer(request, response, target);
-  });
-  server.maxConnections = 64;
+export async function startControlServer(
+  socketPath: string,
+  target: ControlTarget,
+  onError: (error: Error) => void = () => undefined,
+): Promise<Server> {
+  const pathBytes = Buffer.byteLength(socketPath);
+  if (pathBytes > LONGEST_PATH_BYTES) {
+    const limit = `${pathBytes} bytes long, expected at most ${LONGEST_PATH_BYTES}: give a shorter --runtime`;
+    throw new UsageError(`the path of the control socket, ${socketPath}, is ${limit}`);
+  }
+  const server = boundedServer(LIMITS, (request, response) => void answer(request, response, target));
   // A socket file that nobody listens on is left by a daemon that was killed; the caller has made sure that none is alive.
   rmSync(socketPath, { force: true });
   const umask = process.umask(0o177);
   try {
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', reject);
-      server.listen(socketPath, resolve);
-    });
+    await listening(server, { path: socketPath }, onError);
   } finally {
     process.umask(umask);
   }
@@ -57,16 +78,20 @@ export async function startControlServer(socketPath: string, target: ControlTarg
 
 async function answer(request: IncomingMessage, response: ServerResponse, target: ControlTarget): Promise<void> {
   try {
-    const url = new URL(request.url ?? '/', 'http://control');
+    const url = requestUrl(request);
+    if (url === null) throw new BadRequest(`${request.url}: expected a path`);
     const route = ROUTES[`${request.method} ${url.pathname}`];
     if (route === undefined) {
-      const known = Object.keys(ROUTES).join(', ');
-      send(response, 404, { error: `no ${request.method} ${url.pathname} here, expected one of: ${known}` });
+      const known = Object.keys(ROUTES);
+      const isPath = known.some((each) => each.endsWith(` ${url.pathname}`));
+      const message = `no ${request.method} ${url.pathname} here, expected one of: ${known.join(', ')}`;
+      send(response, isPath ? 405 : 404, { error: message });
       return;
     }
     send(response, 200, await route(target, url.searchParams));
   } catch (error) {
-    send(response, error instanceof BadRequest ? 400 : 500, { error: messageOf(error) });
+    const ofTheAsker = error instanceof BadRequest || error instanceof UsageError || error instanceof PolicyError;
+    send(response, ofTheAsker ? 400 : 500, { error: messageOf(error) });
   }
 }
 
@@ -74,6 +99,12 @@ function send(response: ServerResponse, status: number, body: unknown): void {
   const text = `${JSON.stringify(body)}\n`;
   response.writeHead(status, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) });
   response.end(text);
+}
+
+function given(query: URLSearchParams, key: string): string {
+  const value = query.get(key);
+  if (value === null || value === '') throw new BadRequest(`no ${key} given: expected ${key}=...`);
+  return value;
 }
 
 function tickNumber(text: string | null): number {

@@ -13,6 +13,35 @@ export interface LoopIdentity {
   }[];
 }
 
+/** How the config and its policies have been exchanged while the daemon runs. Times are ISO 8601. */
+export interface ChangeStatus {
+  /** Since the start: changes made, and changes refused because a file was bad. */
+  readonly made: number;
+  readonly refused: number;
+  /** What is wrong with the files as they are now, while what ran before still runs; null when they are what runs. */
+  readonly refusal: { readonly at: string; readonly problems: readonly string[] } | null;
+  /** What has been changed in the config and waits for a restart. */
+  readonly needsRestart: readonly string[];
+  readonly policies: readonly PolicyInUse[];
+}
+
+export interface PolicyInUse {
+  readonly service: string;
+  readonly file: string;
+  readonly controller: string;
+  /** When it took over. */
+  readonly since: string;
+  /** False where it was swapped in and the config names another, which comes back at a restart. */
+  readonly lasts: boolean;
+}
+
+/** The answer to `POST /v1/policy`. */
+export interface PolicySwap {
+  readonly service: string;
+  readonly file: string;
+  readonly lasts: boolean;
+}
+
 /** `GET /v1/status`: a stable surface, plain data. */
 export interface DaemonStatus {
   readonly version: string;
@@ -24,6 +53,9 @@ export interface DaemonStatus {
   readonly sysfs: string;
   readonly loop: LoopIdentity | null;
   readonly ticks: { readonly count: number; readonly missed: number; readonly faults: number };
+  readonly changes: ChangeStatus;
+  /** Where Prometheus finds metrics, and a browser the dashboard, such as `http://127.0.0.1:9750`; null while nowhere. */
+  readonly metrics: string | null;
   /** The newest tick; null before the first. */
   readonly last: TickReport | null;
 }

@@ -33,7 +33,7 @@ describe('policy check', () => {
     const failure: unknown = await run('check', bad, bad, '/nowhere.yaml').catch((error: unknown) => error);
     expect(failure).toBeInstanceOf(PolicyError);
     expect((failure as PolicyError).message.split('\n')).toEqual([
-      `${bad}:1:13: "pd" given, did you mean "pid"? expected pid, threshold or fixed`,
+      `${bad}:1:13: "pd" given, did you mean "pid"? expected pid, threshold, model, utilization, expression, module or fixed`,
       '/nowhere.yaml:1:1: cannot be read: ENOENT: no such file or directory',
     ]);
   });
@@ -83,7 +83,9 @@ describe('policy schema and policy list', () => {
     printed = '';
     await run('list', '--json');
     expect(JSON.parse(printed)).toMatchObject({
-      controllers: [{ name: 'pid' }, { name: 'threshold' }, { name: 'fixed' }],
+      controllers: ['pid', 'threshold', 'model', 'utilization', 'expression', 'module', 'fixed'].map((name) => ({
+        name,
+      })),
     });
   });
 });

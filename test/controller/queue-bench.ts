@@ -38,6 +38,10 @@ export interface BenchOptions {
   readonly queues?: 'socket' | 'server';
   /** The highest level that the machine gives, at a time: a thermal cap. */
   readonly capAt?: (atMs: number) => Level;
+  /** Is the CPU time of requests known? */
+  readonly seesDemand?: boolean;
+  /** What each request waits for a disk or a downstream besides, on average, at any speed and with any number of others. */
+  readonly elsewhereNs?: number;
 }
 
 export interface BenchTick {
@@ -81,6 +85,7 @@ export function runBench(options: BenchOptions): readonly BenchTick[] {
   let busyRatio: number | null = null;
   let busyNs = 0;
   let lookedNs = 0;
+  let cpuTimeNs = 0;
 
   for (let tick = 1; tick * intervalMs <= durationMs; tick++) {
     const endNs = tick * intervalMs * NS_PER_MS;
@@ -96,15 +101,18 @@ export function runBench(options: BenchOptions): readonly BenchTick[] {
       if (head !== undefined) {
         head.leftNs -= (untilNs - nowNs) * appliedLevel;
         busyNs += untilNs - nowNs;
+        cpuTimeNs += untilNs - nowNs;
       }
       nowNs = untilNs;
       if (head !== undefined && untilNs === doneNs) {
         queue.shift();
         const startNs = head.startedNs!;
-        latency.record(nowNs - head.atNs);
+        const elsewhereNs = options.elsewhereNs === undefined ? 0 : options.elsewhereNs * exponential();
+        const latencyNs = nowNs - head.atNs + elsewhereNs;
+        latency.record(latencyNs);
         socketWait.record(startNs - head.atNs);
-        handlingTime.record(nowNs - startNs);
-        if (nowNs - head.atNs > slo.latencyNs) overSlo++;
+        handlingTime.record(nowNs - startNs + elsewhereNs);
+        if (latencyNs > slo.latencyNs) overSlo++;
         const next = queue[0];
         if (next !== undefined) next.startedNs ??= nowNs;
       } else if (untilNs === nextArrivalNs) {
@@ -140,9 +148,10 @@ export function runBench(options: BenchOptions): readonly BenchTick[] {
       latency,
       socketWait,
       handlingTime,
-      cpuTimeNs: null,
+      cpuTimeNs: options.seesDemand === false ? null : cpuTimeNs,
       busiestThreadRatio: busyRatio,
     };
+    cpuTimeNs = 0;
     const observation = window.observe(snapshot, false);
     const step = railedStep(controller, { slo, observation, elapsedMs: intervalMs, appliedLevel, limits }, state);
     if (step.fault !== undefined) throw new Error(step.fault);
@@ -167,7 +176,6 @@ export interface BenchSummary {
   readonly overRatio: number;
   readonly quantileMs: number;
   readonly meanLevel: number;
-  /** Mean of a power that grows with the cube of the level while busy: 0..1 of full power, idle share included. */
   readonly changes: number;
   readonly lowest: number;
   readonly highest: number;

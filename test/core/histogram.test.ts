@@ -160,3 +160,34 @@ describe('Histogram', () => {
     expect(contents(new Histogram(histogram.counts.slice(), histogram.sumNs))).toEqual(contents(histogram));
   });
 });
+
+describe('Histogram.subtract()', () => {
+  test('takes out what add() put in', () => {
+    fc.assert(
+      fc.property(timesNs, timesNs, (kept, gone) => {
+        const histogram = Histogram.of(kept);
+        const other = Histogram.of(gone);
+        histogram.add(other);
+        histogram.subtract(other);
+        expect(contents(histogram)).toEqual(contents(Histogram.of(kept)));
+      }),
+    );
+  });
+});
+
+describe('Histogram.quantilesNs()', () => {
+  test('finds each quantile as quantileNs() does', () => {
+    const quantiles = fc.array(fc.double({ min: 0, max: 1, noNaN: true }), { maxLength: 6 });
+    fc.assert(
+      fc.property(timesNs, quantiles, (times, wanted) => {
+        const histogram = Histogram.of(times);
+        const ascending = wanted.toSorted((a, b) => a - b);
+        expect(histogram.quantilesNs(ascending)).toEqual(ascending.map((quantile) => histogram.quantileNs(quantile)));
+      }),
+    );
+  });
+
+  test('is all zeros where nothing was recorded', () => {
+    expect(new Histogram().quantilesNs([0.5, 0.99])).toEqual([0, 0]);
+  });
+});

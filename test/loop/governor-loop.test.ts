@@ -6,6 +6,7 @@ import type { Planner } from '../../src/core/planner.ts';
 import type { Alarm, Sensor, Snapshot } from '../../src/core/sensor.ts';
 import { cpuId, kiloHertz, NS_PER_MS } from '../../src/core/units.ts';
 import { GovernorLoop } from '../../src/loop/governor-loop.ts';
+import type { GovernedService, Law } from '../../src/loop/law.ts';
 import { SLO, snapshotOf } from './support.ts';
 
 const MAX_KHZ = 2_000_000;
@@ -38,16 +39,18 @@ const planner: Planner = {
 };
 
 /** A loop over parts that a test can watch and steer. */
-function bench(options: { clampAtLevel?: number; intervalMs?: number } = {}) {
+function bench(options: { clampAtLevel?: number; intervalMs?: number; lawAt?: (wallMs: number) => Law } = {}) {
   let nowNs = 0n;
   let next: Snapshot | Error = snapshotOf(100, NS_PER_MS);
   const points: OperatingPoint[] = [];
   const inputs: ControllerInput[] = [];
   const answer = { level: 0.5, throws: false };
+  const reads: (boolean | undefined)[] = [];
   const sensor: Sensor = {
     method: 'simulated',
     unit: 'turn',
-    read: () => {
+    read: (urgent) => {
+      reads.push(urgent);
       if (next instanceof Error) throw next;
       return [next];
     },
@@ -71,30 +74,43 @@ function bench(options: { clampAtLevel?: number; intervalMs?: number } = {}) {
     },
     release: () => [],
   };
-  const controller: Controller<{ from: number }> = {
-    name: 'scripted',
+  const controllerOf = (name: string): Controller<{ from: number }> => ({
+    name,
     initial: (level) => ({ from: level }),
     step: (input, state) => {
       inputs.push(input);
       if (answer.throws) throw new Error('lost');
       return { level: answer.level, state, reason: `from ${state.from}` };
     },
+  });
+  const controller = controllerOf('scripted');
+  const service: GovernedService = {
+    name: 'web',
+    slo: SLO,
+    controller,
+    intervalMs: options.intervalMs ?? 100,
+    limits: { min: 0.2, max: 1 },
+    ...(options.lawAt === undefined ? {} : { lawAt: options.lawAt }),
   };
+  let wallMs = 1_700_000_000_000;
   const loop = new GovernorLoop({
-    services: [
-      { name: 'web', slo: SLO, controller, intervalMs: options.intervalMs ?? 100, limits: { min: 0.2, max: 1 } },
-    ],
+    services: [service],
     sensor,
     planner,
     actuator,
-    clock: { monotonicNs: () => nowNs, wallMs: () => 1_700_000_000_000 },
+    clock: { monotonicNs: () => nowNs, wallMs: () => wallMs },
     mode: 'simulate',
   });
   return {
     loop,
+    service,
+    controllerOf,
+    change: (services: readonly GovernedService[]) => loop.change({ services, sensor, planner }),
+    setWall: (ms: number) => (wallMs = ms),
     points,
     inputs,
     answer,
+    reads,
     see: (snapshot: Snapshot | Error) => (next = snapshot),
     tick: (afterMs = 100, alarms: readonly Alarm[] = []) => {
       nowNs += BigInt(afterMs * NS_PER_MS);
@@ -170,8 +186,132 @@ describe('GovernorLoop', () => {
     expect(points.at(-1)).toEqual(pointAt(1));
   });
 
+  it('says how long after the kernel’s alarm the point was applied', () => {
+    const { tick } = bench();
+    expect(tick(100)).not.toHaveProperty('alarms');
+    const report = tick(5, [{ target: 'web', kind: 'late', atNs: BigInt(103 * NS_PER_MS) }]);
+    expect(report.alarms).toEqual([{ target: 'web', kind: 'late', answeredMs: 2 }]);
+  });
+
+  it('leaves what can wait out of the read that an alarm asks for', () => {
+    const { tick, reads } = bench();
+    tick();
+    tick(3, [{ target: 'web', kind: 'late', atNs: 0n }]);
+    expect(reads).toEqual([false, true]);
+  });
+
   it('reports what survives JSON unchanged', () => {
     const report = bench().tick();
     expect(JSON.parse(JSON.stringify(report))).toEqual(report);
+  });
+});
+
+describe('GovernorLoop.change()', () => {
+  it('lets another controller take over from the level that the machine is at, with the next tick', () => {
+    const { service, controllerOf, change, tick, points } = bench({ clampAtLevel: 0.6 });
+    tick();
+    change([{ ...service, controller: controllerOf('other') }]);
+    expect(points).toHaveLength(1);
+    const report = tick(10);
+    expect(report.services[0]!.decision).toMatchObject({ controller: 'other', reason: 'from 0.6' });
+    expect(points.at(-1)).toEqual(points[0]);
+  });
+
+  it('keeps what was observed while the objective stays, and starts afresh with another', () => {
+    const { service, controllerOf, change, tick, see } = bench();
+    see(snapshotOf(50, NS_PER_MS));
+    tick();
+    change([{ ...service, slo: { ...SLO }, controller: controllerOf('other') }]);
+    const kept = tick().services[0]!;
+    expect([kept.observation.requests, kept.compliance.requests]).toEqual([100, 100]);
+    change([{ ...service, slo: { ...SLO, latencyNs: 1 } }]);
+    const fresh = tick().services[0]!;
+    expect([fresh.observation.requests, fresh.compliance.requests, fresh.slo.latencyNs]).toEqual([50, 50, 1]);
+  });
+
+  it('does not disturb a service that stays the same', () => {
+    const { service, controllerOf, change, tick, inputs } = bench({ intervalMs: 300 });
+    tick();
+    change([service, { ...service, name: 'new', controller: controllerOf('new') }]);
+    const report = tick(10);
+    // The new one alone was asked; the sensor knows nothing of it yet.
+    expect(inputs).toHaveLength(2);
+    expect(inputs[1]!.observation.health).toBe('silence');
+    expect(report.services.map(({ service: name }) => name)).toEqual(['web', 'new']);
+  });
+
+  it('lets a service go, and its demand with it', () => {
+    const { service, controllerOf, change, tick, points } = bench();
+    const greedy: Controller = {
+      ...controllerOf('greedy'),
+      step: (_, state) => ({ level: 0.9, state, reason: 'more' }),
+    };
+    change([service, { ...service, name: 'greedy', controller: greedy }]);
+    tick();
+    expect(points.at(-1)).toEqual(pointAt(0.9));
+    change([service]);
+    expect(tick().services).toHaveLength(1);
+    expect(points.at(-1)).toEqual(pointAt(0.5));
+  });
+
+  it('ticks as often as the most frequent policy in force', () => {
+    const { loop, service, change } = bench();
+    change([{ ...service, intervalMs: 50 }]);
+    expect(loop.intervalMs).toBe(50);
+  });
+
+  it('stays paused', () => {
+    const { loop, service, controllerOf, change, tick, points } = bench();
+    loop.pause();
+    change([{ ...service, controller: controllerOf('other') }]);
+    tick();
+    expect(points.at(-1)).toEqual(pointAt(1));
+    loop.resume();
+    expect(tick().services[0]!.decision.controller).toBe('other');
+  });
+});
+
+describe('GovernorLoop with a schedule', () => {
+  it('goes over to the law in force when the wall clock says so, back and forth', () => {
+    const day: Law = {
+      controller: { name: 'day', initial: () => 0, step: () => ({ level: 0.8, state: 0, reason: 'day' }) },
+      intervalMs: 100,
+      limits: { min: 0, max: 1 },
+      schedule: { rule: '0 6 * * *', since: '2026-01-01T06:00:00.000Z', next: null },
+    };
+    const night: Law = { ...day, limits: { min: 0, max: 0.4 }, intervalMs: 500 };
+    const { loop, tick, setWall } = bench({ lawAt: (wallMs) => (wallMs < 1000 ? day : night) });
+    setWall(0);
+    expect(tick().services[0]!.decision).toMatchObject({ level: 0.8, schedule: day.schedule });
+    setWall(1000);
+    expect(tick().services[0]!.decision.level).toBe(0.4);
+    expect(loop.intervalMs).toBe(500);
+    // An operator sets the clock back.
+    setWall(999);
+    expect(tick(10).services[0]!.decision.level).toBe(0.8);
+  });
+});
+
+describe('GovernorLoop with a controller that fails', () => {
+  it('puts the fallback in its place, shows it, and ends it with the next change', () => {
+    const { service, controllerOf, change, tick, answer } = bench();
+    const fallback: Controller = {
+      name: 'spare',
+      initial: () => 0,
+      step: () => ({ level: 0.7, state: 0, reason: 'spare' }),
+    };
+    change([{ ...service, fallback }]);
+    answer.throws = true;
+    const faults = [tick(), tick(), tick(), tick()].map((report) => report.faults.length);
+    expect(faults).toEqual([1, 1, 1, 0]);
+    expect(tick().services[0]!.decision).toMatchObject({
+      controller: 'spare',
+      level: 0.7,
+      failed: 'controller scripted failed: lost',
+    });
+    answer.throws = false;
+    change([{ ...service, controller: controllerOf('mended') }]);
+    expect(tick().services[0]!.decision).toMatchObject({ controller: 'mended', level: 0.5 });
+    expect(tick().services[0]!.decision).not.toHaveProperty('failed');
   });
 });

@@ -1,7 +1,18 @@
+import { spawn } from 'node:child_process';
+import { getPriority } from 'node:os';
 import fc from 'fast-check';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, describe, expect, it } from 'vitest';
 import { NativeError } from '../../src/native/native-error.ts';
-import { affinityOf, cpusOf, currentTid, maskOf, setAffinity } from '../../src/native/sched.ts';
+import {
+  affinityOf,
+  cpusOf,
+  currentTid,
+  maskOf,
+  schedulingOf,
+  setAffinity,
+  setFifo,
+  setNice,
+} from '../../src/native/sched.ts';
 
 const NO_SUCH_TID = 2 ** 22 + 1;
 
@@ -55,5 +66,31 @@ describe('the affinity of a thread', () => {
   it('says ESRCH of a thread that does not exist', () => {
     expect(() => affinityOf(NO_SUCH_TID)).toThrow(`read the affinity of thread ${NO_SUCH_TID}: ESRCH`);
     expect(() => setAffinity(NO_SUCH_TID, before)).toThrow(`set the affinity of thread ${NO_SUCH_TID}: ESRCH`);
+  });
+});
+
+describe('the scheduling of a thread', () => {
+  /** A process of our own, whose only thread has its id. */
+  const sleeper = spawn('sleep', ['60'], { stdio: 'ignore' });
+  const tid = sleeper.pid!;
+  const mayDoAnything = process.getuid!() === 0;
+  afterAll(() => sleeper.kill());
+
+  it('is ordinary, and becomes real-time for who may', () => {
+    expect(schedulingOf(tid)).toBe('normal');
+    if (mayDoAnything) setFifo(tid, 1);
+    else expect(() => setFifo(tid, 1)).toThrow('EPERM');
+    expect(schedulingOf(tid)).toBe(mayDoAnything ? 'fifo' : 'normal');
+  });
+
+  it('has a nice value', () => {
+    setNice(tid, 5);
+    expect(getPriority(tid)).toBe(5);
+  });
+
+  it('is none of a thread that does not exist', () => {
+    expect(() => schedulingOf(NO_SUCH_TID)).toThrow(`read the scheduling of thread ${NO_SUCH_TID}: ESRCH`);
+    expect(() => setFifo(NO_SUCH_TID, 1)).toThrow('ESRCH');
+    expect(() => setNice(NO_SUCH_TID, 1)).toThrow('ESRCH');
   });
 });

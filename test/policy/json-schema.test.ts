@@ -46,16 +46,25 @@ function violations(schema: Node, value: unknown, at = '$'): string[] {
     const fitting = (schema['oneOf'] as Node[]).filter((one) => violations(one, value, at).length === 0);
     if (fitting.length !== 1) fail('oneOf');
   }
+  if (Array.isArray(schema['anyOf'])) {
+    const fits = (schema['anyOf'] as Node[]).some((one) => violations(one, value, at).length === 0);
+    if (!fits) fail('anyOf');
+  }
   return found;
 }
 
 const HANDLED = new Set(
   `$schema title type enum const pattern minimum maximum required properties additionalProperties propertyNames items
-  allOf oneOf if then description default examples minItems minLength`.split(/\s+/),
+  allOf anyOf oneOf if then description default examples minItems maxItems minLength maxLength`.split(/\s+/),
 );
 
 function keywordsIn(schema: Node): string[] {
-  const nested = [schema['items'], schema['if'], schema['then'], ...((schema['allOf'] ?? []) as Node[])];
+  const nested = [
+    schema['items'],
+    schema['if'],
+    schema['then'],
+    ...((schema['allOf'] ?? schema['anyOf'] ?? []) as Node[]),
+  ];
   const properties = isMapping(schema['properties']) ? Object.values(schema['properties']) : [];
   return [...Object.keys(schema), ...[...nested, ...properties].filter(isMapping).flatMap(keywordsIn)];
 }
@@ -88,7 +97,11 @@ describe('the JSON Schemas', () => {
     expect(policy({ parameters: { kp: 'high' } })).toEqual(['$.parameters.kp: type']);
     expect(policy({ parameters: { idleAfter: 'soon' } })).toEqual(['$.parameters.idleAfter: pattern']);
     expect(policy({ interval: 100 })).toEqual(['$.interval: type']);
-    expect(policy({ schedule: [] })).toEqual(['$: unknown schedule']);
+    expect(policy({ scedule: [] })).toEqual(['$: unknown scedule']);
+    expect(policy({ fallback: 'fast' })).toEqual(['$.fallback: anyOf']);
+    expect(policy({ fallback: { controller: 'fixed' } })).toEqual([]);
+    const evening = { cron: '0 22 * * *', set: { parameters: { setpiont: 0.9 } } };
+    expect(policy({ schedule: [evening] })).toEqual(['$.schedule[0].set.parameters: unknown setpiont']);
     expect(violations(policySchema, { controller: 'fixed', parameters: { kp: 1 } })).toEqual([
       '$.parameters: unknown kp',
     ]);

@@ -19,7 +19,7 @@ describe('loadConfig()', () => {
     target: { ports: [11211, 11212] }
     slo: { quantile: p99.9, latency: 1.5ms, window: 10min }
     policy: ${policy}
-actuators: { frequency: { method: cap, min: 1.2GHz, max: 3GHz } }
+actuators: { frequency: { method: pin, min: 1.2GHz, max: 3GHz, boost: off, foreignWriter: yield } }
 onExit: max
 runtimeDirectory: /tmp/tailgov
 `);
@@ -32,7 +32,7 @@ runtimeDirectory: /tmp/tailgov
           policy: { file: policy, controllerName: 'pid' },
         },
       ],
-      frequency: { method: 'cap', minKhz: 1_200_000, maxKhz: 3_000_000 },
+      frequency: { method: 'pin', minKhz: 1_200_000, maxKhz: 3_000_000, boost: 'off', foreignWriter: 'yield' },
       onExit: 'max',
       runtimeDirectory: '/tmp/tailgov',
     });
@@ -48,9 +48,11 @@ runtimeDirectory: /tmp/tailgov
           ports: [80],
           slo: { quantile: 0.99, latencyNs: 5_000_000, windowMs: 60_000 },
           policy: expect.objectContaining({ file: policy }) as unknown,
+          configuredPolicy: policy,
         },
       ],
-      frequency: { method: 'auto' },
+      frequency: { method: 'auto', boost: 'leave', foreignWriter: { overridesPerMinute: 3 } },
+      telemetry: { metrics: { host: '127.0.0.1', port: 9750 }, dashboard: 'auto', powerModel: 'auto' },
       onExit: 'original',
     });
   });
@@ -68,7 +70,7 @@ runtimeDirectory: /tmp/tailgov
     policy: nowhere.yaml
     cores: { min: 2 }
 onExit: orignal
-telemetry: {}
+metrics: {}
 `;
     expect(problemsOf(() => load(text))).toEqual([
       '3:15: unknown key "prt", did you mean "port"? expected port or ports',
@@ -78,7 +80,7 @@ telemetry: {}
       '7:32: 99999 given, expected at most 65535',
       '10:5: unknown key "cores", expected name, target, slo or policy',
       '11:9: "orignal" given, did you mean "original"? expected original, max or leave',
-      '12:1: unknown key "telemetry", expected services, actuators, onExit or runtimeDirectory',
+      '12:1: unknown key "metrics", expected services, actuators, telemetry, onExit or runtimeDirectory',
       '2:19: -1 given, expected at least 0',
       expect.stringMatching(/^9:13: policy .*nowhere\.yaml cannot be read: ENOENT: no such file or directory$/),
     ]);
@@ -99,6 +101,12 @@ telemetry: {}
     expect(problemsOf(() => load(`${one}actuators: { frequency: { min: 2GHz, max: 800MHz } }\n`))).toEqual([
       '3:32: 2.00 GHz given, expected at most max, 800 MHz',
     ]);
+    const writer = (text: string) => `${one}actuators: { frequency: { foreignWriter: ${text} } }\n`;
+    expect(load(writer('{ overridesPerMinute: 10 }')).frequency.foreignWriter).toEqual({ overridesPerMinute: 10 });
+    expect(problemsOf(() => load(writer('fight')))).toEqual([
+      '3:42: "fight" given, expected yield or { overridesPerMinute: 1 to 60 }',
+    ]);
+    expect(problemsOf(() => load(writer('{ overridesPerMinute: 0 }')))).toHaveLength(1);
     expect(problemsOf(() => load('services: []\n'))[0]).toBe('1:11: [] given, expected at least 1 entry');
     expect(problemsOf(() => load(one.replace('port: 80', '')))).toEqual([
       '2:26: no port given, expected port or ports',

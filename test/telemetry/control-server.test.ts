@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { controlClient } from '../../src/telemetry/control-client.ts';
+import { UsageError } from '../../src/core/errors.ts';
 import { startControlServer, type ControlTarget } from '../../src/telemetry/control-server.ts';
 import type { DaemonStatus } from '../../src/telemetry/daemon-status.ts';
 
@@ -18,6 +19,8 @@ const status: DaemonStatus = {
   sysfs: '/sys',
   loop: null,
   ticks: { count: 0, missed: 0, faults: 0 },
+  changes: { made: 0, refused: 0, refusal: null, needsRestart: [], policies: [] },
+  metrics: null,
   last: null,
 };
 
@@ -33,6 +36,10 @@ const target: ControlTarget = {
   },
   pause: () => Promise.resolve(void calls.push('pause')),
   resume: () => Promise.reject(new Error('the daemon is starting: try again when it governs')),
+  swapPolicy: (service, file, persist) => {
+    if (service !== 'web') return Promise.reject(new UsageError(`no service ${service} is governed: expected web`));
+    return Promise.resolve({ service, file, lasts: persist });
+  },
 };
 
 beforeEach(() => {
@@ -75,6 +82,23 @@ describe('the control socket', () => {
       code: 'refused',
       message: 'the daemon is starting: try again when it governs',
     });
+  });
+
+  it('swaps a policy, and says what is wrong with what was asked', async () => {
+    server = await startControlServer(socketPath, target);
+    const client = controlClient(socketPath);
+    expect(await client.swapPolicy('web', '/etc/a b.yaml', true)).toEqual({
+      service: 'web',
+      file: '/etc/a b.yaml',
+      lasts: true,
+    });
+    await expect(client.swapPolicy('db', '/etc/x.yaml', false)).rejects.toMatchObject({
+      code: 'refused',
+      message: 'no service db is governed: expected web',
+    });
+    const answer = await raw('POST /v1/policy?service=web HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n');
+    expect(answer).toContain('400 Bad Request');
+    expect(answer).toContain('no file given');
   });
 
   it('says what it knows to who asks for something else', async () => {

@@ -43,13 +43,22 @@ export interface Clairvoyant {
  * @throws RangeError for a service that the program does not cover
  */
 export function clairvoyantSchedule(input: ClairvoyantInput): Clairvoyant {
+  const search = searchClairvoyant(input);
+  for (;;) {
+    const step = search.next();
+    if (step.done === true) return step.value;
+  }
+}
+
+/** The same, interval by interval: whoever drives it may look at other things in between, or give up. */
+export function* searchClairvoyant(input: ClairvoyantInput): Generator<undefined, Clairvoyant> {
   const { service, seed, durationNs, slo } = input;
   if (service.dispatch.kind !== 'central' || service.cpus !== undefined) {
     throw new RangeError(`cannot plan for ${service.name}, expected a central queue that all CPUs serve`);
   }
   const requests = listRequests(service, seed, durationNs);
   for (const tightening of [1, 0.97, 0.93, 0.87, 0.8]) {
-    const schedule = cheapestWithin(input, requests, tightening * slo.latencyNs);
+    const schedule = yield* cheapestWithin(input, requests, tightening * slo.latencyNs);
     if (schedule === undefined) break;
     const run = runSchedule(input, schedule);
     if (run.meetsSlo) return run;
@@ -59,11 +68,11 @@ export function clairvoyantSchedule(input: ClairvoyantInput): Clairvoyant {
 }
 
 /** Raises the price of a late request until few enough are late. @returns undefined where no price does it */
-function cheapestWithin(
+function* cheapestWithin(
   input: ClairvoyantInput,
   requests: RequestList,
   latencyNs: number,
-): readonly KiloHertz[] | undefined {
+): Generator<undefined, readonly KiloHertz[] | undefined> {
   const tolerated = (1 - input.slo.quantile) * requests.arrivalsNs.length + 1e-9;
   let found: readonly KiloHertz[] | undefined;
   // In J, on a logarithmic scale: from less than any request is worth to more than a whole run.
@@ -71,7 +80,7 @@ function cheapestWithin(
   let high = 6;
   for (let step = 0; step < 12; step++) {
     const exponent = step === 0 ? high : (low + high) / 2;
-    const plan = cheapestPlan(input, requests, latencyNs, 10 ** exponent);
+    const plan = yield* cheapestPlan(input, requests, latencyNs, 10 ** exponent);
     if (plan.late <= tolerated) {
       found = plan.frequenciesKhz;
       high = exponent;
@@ -98,7 +107,12 @@ interface Path {
   readonly before: Path | undefined;
 }
 
-function cheapestPlan(input: ClairvoyantInput, requests: RequestList, latencyNs: number, latePriceJ: number) {
+function* cheapestPlan(
+  input: ClairvoyantInput,
+  requests: RequestList,
+  latencyNs: number,
+  latePriceJ: number,
+): Generator<undefined, { readonly late: number; readonly frequenciesKhz: readonly KiloHertz[] }> {
   const { server, intervalNs, durationNs } = input;
   const cores = server.machine.cpus.length;
   const ladder = ladderOf(server);
@@ -106,6 +120,7 @@ function cheapestPlan(input: ClairvoyantInput, requests: RequestList, latencyNs:
   let labels: Label[] = [{ backlogNs, waiting: [], joules: 0, late: 0, cost: 0, path: undefined }];
   let first = 0;
   for (let fromNs = 0; fromNs < durationNs; fromNs += intervalNs) {
+    yield;
     const untilNs = Math.min(durationNs, fromNs + intervalNs);
     let next = first;
     while (next < requests.arrivalsNs.length && requests.arrivalsNs[next]! <= untilNs) next++;

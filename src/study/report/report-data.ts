@@ -55,7 +55,7 @@ export interface ReportSeries {
   readonly label: string;
   /** Index into `runs`. */
   readonly run: number;
-  readonly style: 'line' | 'dashed' | 'step';
+  readonly style: 'line' | 'dashed' | 'step' | 'points';
   /** Ascending. On a logarithmic scale values are above 0. */
   readonly x: readonly number[];
   readonly y: readonly (number | null)[];

@@ -93,6 +93,12 @@
   /** Time starts where the run does; a stretch that was chosen with the mouse is shown as chosen. */
   const startOfRun = (plot, low, high) => [low <= plot.data[0][0] ? Math.min(0, low) : low, high];
 
+  /** Points that stand for a run each: from 0, with the limit in sight and no point cut in half by the edge. */
+  const pointsRange = (chart) => (plot, low, high) => {
+    const limits = chart.limits.filter((limit) => limit.axis === 'x').map((limit) => limit.value);
+    return [0, Math.max(high, ...limits) * 1.2];
+  };
+
   /** From 0, and far enough up to show the limit where values come near it. */
   const linearRange = (chart) => (plot, low, high) => {
     const limits = chart.limits.filter((limit) => limit.axis === 'y').map((limit) => limit.value);
@@ -100,15 +106,18 @@
     return [0, Math.max(high ?? 1, ...near) * 1.08 || 1];
   };
 
+  const xRange = (chart) => (chart.series.some(({ style }) => style === 'points') ? pointsRange(chart) : startOfRun);
+
   const draw = (place, palette) => {
     const chart = charts[Number(place.dataset.chart)];
     const seriesOf = ({ label, run, style }) => ({
       label,
       stroke: palette.runs[run % palette.runs.length],
-      width: style === 'dashed' ? 1 : 1.75,
+      width: style === 'points' ? 0 : style === 'dashed' ? 1 : 1.75,
       ...(style === 'dashed' ? { dash: [5, 3] } : {}),
       ...(style === 'step' ? { paths: uPlot.paths.stepped({ align: 1 }) } : {}),
-      points: { show: false },
+      points:
+        style === 'points' ? { show: true, size: 11, fill: palette.runs[run % palette.runs.length] } : { show: false },
       spanGaps: true,
       value: (plot, value) => number(value),
     });
@@ -118,7 +127,7 @@
         height: HEIGHT,
         padding: [10, 12, 0, 0],
         scales: {
-          x: { time: false, ...(chart.xScale === 'log' ? { distr: 3 } : { range: startOfRun }) },
+          x: { time: false, ...(chart.xScale === 'log' ? { distr: 3 } : { range: xRange(chart) }) },
           y: chart.yScale === 'log' ? { distr: 3 } : { range: linearRange(chart) },
         },
         // Charts over the same quantity share their cursor.

@@ -1,0 +1,184 @@
+import { z } from 'zod';
+import { controllerKind } from '../core/controller-kind.ts';
+import type { ControllerInput, ControllerOutput, Level } from '../core/controller.ts';
+import { toleratedRatio } from '../core/slo.ts';
+import { formatNs, formatQuantile } from '../core/units.ts';
+import { certainShare } from './evidence.ts';
+import { guardedController, type GuardedLaw } from './guarded-controller.ts';
+import { guardParameters, utilizationCeiling } from './guard-parameters.ts';
+import { meanLevel } from './level-history.ts';
+import { percent } from './percent.ts';
+import { HIGHEST_UTILIZATION } from './queue-tail.ts';
+import {
+  learnService,
+  nothingLearned,
+  type ServiceEstimate,
+  tailAt,
+  tailOfWindow,
+  utilizationAt,
+} from './service-estimate.ts';
+
+const parameters = z.strictObject({
+  budget: z
+    .number()
+    .min(0.05)
+    .max(1)
+    .default(0.65)
+    .describe('The share of the slow requests that the SLO tolerates which may be spent on saving power'),
+  learning: z
+    .number()
+    .min(0.1)
+    .max(10)
+    .default(1)
+    .describe('How fast measurements correct the model, as a multiple of the usual pace'),
+  deadband: z
+    .number()
+    .min(0)
+    .max(0.5)
+    .default(0.02)
+    .describe('Changes of the level by less than this share of it are not made'),
+  ...guardParameters.shape,
+  // The model sees saturation come: it may go nearer.
+  utilizationCeiling: utilizationCeiling(0.95),
+});
+
+type ModelParameters = z.output<typeof parameters>;
+
+export interface ModelState {
+  readonly asked: Level;
+  readonly service: ServiceEstimate;
+  /** ln(measured tail ÷ predicted tail), learned: what the formulas do not know of this service. */
+  readonly correction: number;
+  /** ln of the safety factor on the prediction that keeps slow requests within the budget, learned. */
+  readonly margin: number;
+  /** Requests a second over about the last compliance window; null until some completed. */
+  readonly usualRps: number | null;
+  /** After a jump of the load the queue is not in balance for so long, and the prediction is hardly to be corrected. */
+  readonly unsettledMs: number;
+}
+
+/** The model is corrected at the pace of so many requests, and no faster than in so many milliseconds. */
+const LEARNING_REQUESTS = 2000;
+const LEARNING_MS = 1000;
+const UNSETTLED_MS = 500;
+const UNSETTLED_WEIGHT = 0.2;
+/** A backlog is no property of the service: one tick counts as no further off than this many times the prediction. */
+const MOST_EXCESS = 3;
+/** No prediction is off by more than this, e^5 = 150 times. */
+const LARGEST_CORRECTION = 5;
+
+/** A whole budget over- or underspent in one compliance window moves the margin by this. */
+const MARGIN_GAIN = 0.5;
+const LEAST_MARGIN = -0.25;
+const MOST_MARGIN = 2.5;
+/** Where nothing has been learned yet, and after each jump of the load, at least so much. */
+const NEW_MARGIN = 0.1;
+/** At low rates one slow request is a good part of the budget: it counts as one of at least so many. */
+const LEAST_BUDGET = 10;
+
+/** A prediction is trusted down to this share of the level that was measured, and is checked there before it goes further. */
+const LARGEST_DROP = 0.8;
+const BISECTIONS = 10;
+
+/**
+ * Predicts the tail of latency at every level, and takes the cheapest that meets the SLO. `service-estimate.ts` has the
+ * prediction; two corrections are learned from what is measured. `correction` multiplies it until it agrees with the
+ * measured quantile; `margin` does until the share of slow requests is the one that may be spent.
+ */
+export function modelLaw(p: ModelParameters): GuardedLaw<ModelState> {
+  function initial(level: Level): ModelState {
+    return { asked: level, service: nothingLearned, correction: 0, margin: NEW_MARGIN, usualRps: null, unsettledMs: 0 };
+  }
+
+  function step(input: ControllerInput, before: ModelState): ControllerOutput<ModelState> {
+    const { observation, slo, limits, appliedLevel } = input;
+    const { quantileNs } = observation;
+    const { asked } = before;
+    const state = learn(input, before, p);
+    if (quantileNs === null || quantileNs <= 0 || state.service.workNs === null) {
+      return { level: asked, state, reason: `nothing completed: staying at ${percent(asked)}` };
+    }
+    const certain = certainShare(observation, slo, p.confidence);
+    const lowest = LARGEST_DROP * meanLevel(state.service.history, appliedLevel);
+    const up = cheapest(input, state, slo.latencyNs);
+    const down = Math.max(lowest, cheapest(input, state, certain * slo.latencyNs));
+    const wanted = up > asked * (1 + p.deadband) ? up : down < asked * (1 - p.deadband) ? down : asked;
+    const level = Math.min(limits.max, Math.max(limits.min, wanted));
+    return { level, state: { ...state, asked: level }, reason: reasonOf(input, state, quantileNs, level, asked) };
+  }
+
+  return { name: 'model', initial, step, moved: (state, level) => ({ ...state, asked: level }) };
+}
+
+/** The predicted latency, in ns, at the SLO's quantile, corrected by what was measured. */
+function predictedNs({ slo }: ControllerInput, { service, correction }: ModelState, level: Level): number {
+  return Math.exp(correction) * tailAt(service, slo.quantile, level, service.arrivals?.rps ?? 0);
+}
+
+/** The lowest level whose prediction, with the margin, stays under the target: latency falls as the level rises. */
+function cheapest(input: ControllerInput, state: ModelState, targetNs: number): Level {
+  const { min, max } = input.limits;
+  const reachNs = targetNs / Math.exp(state.margin);
+  const rps = state.service.arrivals?.rps ?? 0;
+  const meets = (level: Level) =>
+    utilizationAt(state.service, level, rps) < HIGHEST_UTILIZATION && predictedNs(input, state, level) <= reachNs;
+  if (meets(min)) return min;
+  let low = min;
+  let high = max;
+  for (let i = 0; i < BISECTIONS; i++) {
+    const middle = (low + high) / 2;
+    if (meets(middle)) high = middle;
+    else low = middle;
+  }
+  return high;
+}
+
+function learn(input: ControllerInput, before: ModelState, p: ModelParameters): ModelState {
+  const { observation, slo, elapsedMs } = input;
+  const { quantileNs, latest } = observation;
+  const pace = Math.min(latest.requests / LEARNING_REQUESTS, elapsedMs / LEARNING_MS);
+  const weight = -Math.expm1(-p.learning * pace);
+  const service = learnService(before.service, input, weight);
+  if (quantileNs === null || quantileNs <= 0 || latest.requests === 0 || service.workNs === null) {
+    return { ...before, service };
+  }
+
+  const jumped = service.arrivals?.jumped === true;
+  const unsettledMs = jumped ? UNSETTLED_MS : Math.max(0, before.unsettledMs - elapsedMs);
+  const missed = Math.log(quantileNs / Math.max(1, tailOfWindow(service, input))) - before.correction;
+  // The mean of the ratio, not of its logarithm: short spells of long queues make most of the slow requests.
+  const excess = Math.min(MOST_EXCESS, Math.expm1(missed));
+  const correction = before.correction + excess * weight * (unsettledMs > 0 ? UNSETTLED_WEIGHT : 1);
+
+  const rps = latest.windowMs > 0 ? (latest.requests * 1000) / latest.windowMs : 0;
+  const usualRps = blend(before.usualRps, rps, -Math.expm1((-2 * elapsedMs) / slo.windowMs));
+  const tolerated = toleratedRatio(slo);
+  const wholeBudget = Math.max(LEAST_BUDGET, (tolerated * usualRps * slo.windowMs) / 1000);
+  const overspent = (latest.overSlo - p.budget * tolerated * latest.requests) / wholeBudget;
+  const margin = (jumped ? Math.max(NEW_MARGIN, before.margin) : before.margin) + p.learning * MARGIN_GAIN * overspent;
+  return {
+    ...before,
+    service,
+    correction: Math.min(LARGEST_CORRECTION, Math.max(-LARGEST_CORRECTION, correction)),
+    margin: Math.min(MOST_MARGIN, Math.max(LEAST_MARGIN, margin)),
+    usualRps,
+    unsettledMs,
+  };
+}
+
+const blend = (before: number | null, now: number, weight: number) =>
+  before === null ? now : before + (now - before) * weight;
+
+function reasonOf(input: ControllerInput, state: ModelState, quantileNs: number, level: Level, before: Level): string {
+  const figure = `${formatQuantile(input.slo.quantile)} ${formatNs(quantileNs)}`;
+  const move = level > before ? 'up to' : level < before ? 'down to' : 'staying at';
+  const predicted = predictedNs(input, state, level);
+  return `${figure}: ${move} ${percent(level)}, where ${formatNs(predicted)} is predicted`;
+}
+
+export const model = controllerKind({
+  name: 'model',
+  summary: 'Predicts the tail at every level from load, demand and waits, and takes the cheapest that meets the SLO',
+  parameters,
+  create: (p) => guardedController(modelLaw(p), { ...p, setpoint: 0.85 }),
+});

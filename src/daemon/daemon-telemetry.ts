@@ -1,0 +1,142 @@
+import { basename } from 'node:path';
+import type { Clock } from '../core/clock.ts';
+import { messageOf } from '../core/errors.ts';
+import type { TickReport } from '../core/tick-report.ts';
+import type { Config } from '../policy/load-config.ts';
+import { dashboardData } from '../telemetry/dashboard-data.ts';
+import { DashboardHistory } from '../telemetry/dashboard-history.ts';
+import { dashboardPage } from '../telemetry/dashboard-page.ts';
+import type { DaemonStatus, LoopIdentity } from '../telemetry/daemon-status.ts';
+import type { Logger } from '../telemetry/logger.ts';
+import { exposition, EXPOSITION_TYPE } from '../telemetry/metrics-exposition.ts';
+import { choosePowerModel, ModelledPower } from '../telemetry/metrics-power.ts';
+import { isLoopbackHost, type MetricsServer, type Page, startMetricsServer } from '../telemetry/metrics-server.ts';
+import type { TimesMessage } from '../telemetry/metrics-times.ts';
+import { DaemonMetrics } from '../telemetry/metrics.ts';
+
+export interface TelemetryOptions {
+  readonly config: Config;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly about: Pick<DaemonStatus, 'version' | 'mode' | 'startedAt'>;
+  /** Not asked before the daemon has been built. */
+  readonly status: () => DaemonStatus;
+}
+
+/**
+ * What the daemon tells of its governing over HTTP: metrics for Prometheus and the live page. It looks on from the main
+ * thread; governing never waits for it, nor ends because of it.
+ */
+export class DaemonTelemetry {
+  readonly #options: TelemetryOptions;
+  readonly #metrics: DaemonMetrics;
+  readonly #history: DashboardHistory;
+  #power: ModelledPower | null = null;
+  #server: MetricsServer | null = null;
+  #closed = false;
+
+  constructor(options: TelemetryOptions) {
+    this.#options = options;
+    const { version, mode, startedAt } = options.about;
+    const policyOf = (service: string) => this.#policyOf(service);
+    this.#metrics = new DaemonMetrics({ version, mode, startedAtMs: Date.parse(startedAt), policyOf });
+    this.#history = new DashboardHistory(policyOf);
+  }
+
+  /** Where it is told, such as `http://127.0.0.1:9750`; null while nowhere. */
+  get url(): string | null {
+    return this.#server?.url ?? null;
+  }
+
+  /** Never rejects: a port that is taken is no reason not to govern. */
+  async start(): Promise<void> {
+    const { metrics } = this.#options.config.telemetry;
+    if (metrics === null) return;
+    const { log } = this.#options;
+    try {
+      this.#server = await startMetricsServer(metrics, this.#pages(), (error) => log.warn(`metrics: ${error.message}`));
+      if (this.#closed) return this.close();
+      log.info(
+        `metrics at ${this.#server.url}/metrics${this.#hasDashboard ? `, dashboard at ${this.url}/dashboard` : ''}`,
+      );
+    } catch (error) {
+      log.error(
+        `no metrics and no dashboard: ${messageOf(error)}; governing goes on; telemetry.metrics in ${this.#options.config.file} can name another address, or be off`,
+      );
+    }
+  }
+
+  ready(identity: LoopIdentity): void {
+    this.#metrics.ready(identity);
+    const model = choosePowerModel(this.#options.config.telemetry.powerModel);
+    if (model !== null) this.#power = new ModelledPower(model, identity.domains);
+  }
+
+  tick(report: TickReport, missed: number, times: readonly (TimesMessage | null)[]): void {
+    const wallMs = this.#options.clock.wallMs();
+    const khz = report.applied.frequencies.flatMap(({ domain, appliedKhz }): [string, number][] =>
+      appliedKhz === null ? [] : [[domain, appliedKhz]],
+    );
+    this.#power?.tick(report.atMs, new Map(khz));
+    this.#metrics.tick(report, missed, times, wallMs);
+    this.#history.tick(report, missed, times, this.#power?.watts ?? null, wallMs);
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#server?.close();
+    this.#server = null;
+  }
+
+  #policyOf(service: string): string {
+    const inUse = this.#options.status().changes.policies.find((policy) => policy.service === service);
+    return inUse === undefined ? '' : basename(inUse.file);
+  }
+
+  /** To read a level on a page is one thing, to offer the page to a whole network another. */
+  get #hasDashboard(): boolean {
+    const { dashboard, metrics } = this.#options.config.telemetry;
+    return dashboard === 'on' || (dashboard === 'auto' && metrics !== null && isLoopbackHost(metrics.host));
+  }
+
+  #pages(): Readonly<Record<string, Page>> {
+    const { status } = this.#options;
+    const metrics: Page = {
+      type: EXPOSITION_TYPE,
+      body: () => exposition(this.#metrics.families(status(), this.#powerFigures())),
+    };
+    const dashboard: Readonly<Record<string, Page>> = {
+      '/dashboard': dashboardPage(),
+      '/dashboard/data': { type: 'application/json', body: (query) => JSON.stringify(this.#dashboardData(query)) },
+    };
+    const pages = { '/metrics': metrics, ...(this.#hasDashboard ? dashboard : {}) };
+    return { '/': indexPage(Object.keys(pages).filter((path) => path !== '/dashboard/data')), ...pages };
+  }
+
+  #powerFigures() {
+    const power = this.#power;
+    return power === null ? null : { model: power.model.name, joules: power.joules, watts: power.watts };
+  }
+
+  #dashboardData(query: URLSearchParams) {
+    const status = this.#options.status();
+    const source = {
+      status,
+      last: status.last,
+      powerModel: this.#power?.model ?? null,
+      policyOf: (service: string) => this.#policyOf(service),
+      history: this.#history,
+    };
+    return dashboardData(source, query);
+  }
+}
+
+function indexPage(paths: readonly string[]): Page {
+  const links = paths.map((path) => `<li><a href="${path}">${path}</a></li>`).join('');
+  const html = `<!doctype html><html lang="en"><meta charset="utf-8"><title>tailgov</title><h1>tailgov</h1><ul>${links}</ul></html>\n`;
+  return {
+    type: 'text/html; charset=utf-8',
+    headers: { 'content-security-policy': "default-src 'none'" },
+    body: () => html,
+  };
+}

@@ -1,0 +1,192 @@
+import { composeSimulation, type SimulatedGovernor } from '../compose/compose-simulation.ts';
+import { Histogram } from '../core/histogram.ts';
+import type { Slo } from '../core/slo.ts';
+import type { TickReport } from '../core/tick-report.ts';
+import { NS_PER_MS, NS_PER_S } from '../core/units.ts';
+import type { LoadTrace } from '../plant/load-trace.ts';
+import type { ServerModel } from '../plant/server-model.ts';
+import type { ServiceModel } from '../plant/service-model.ts';
+import { serviceOf, type Workload } from '../plant/workloads.ts';
+import type { Policy } from '../policy/load-policy.ts';
+import { withCores } from './scenario.ts';
+
+/** The share of the cores' time that the work needs at the highest frequency, where the trace is at 1. */
+export const FULL_LOAD_RATIO = 0.7;
+
+export interface RunOptions {
+  readonly policy: Policy;
+  readonly workload: Workload;
+  readonly trace: LoadTrace;
+  readonly server: ServerModel;
+  readonly cores: number;
+  readonly seed: number;
+  readonly durationNs: number;
+  readonly slo: Slo;
+}
+
+/** A stretch of a run, for charts. */
+export interface RunPoint {
+  /** Simulated time at its end, in s. */
+  readonly atS: number;
+  readonly arrivalsPerS: number;
+  /** Latency at the SLO's quantile; null where nothing completed. */
+  readonly quantileNs: number | null;
+  /** Means: over domains and time, and of the package. */
+  readonly frequencyKhz: number;
+  readonly watts: number;
+  /** Since the start. */
+  readonly energyJ: number;
+}
+
+/** What became of a policy. Energy is modelled. Requests are those that were completed. */
+export interface RunResult {
+  /** Less than was asked for where the run was stopped. */
+  readonly simulatedNs: number;
+  readonly arrivals: number;
+  readonly requests: number;
+  readonly overSlo: number;
+  readonly latency: Histogram;
+  readonly energyJ: number;
+  /** Changes of a domain's frequency. */
+  readonly transitions: number;
+  /** Ticks in which something went wrong and was survived, such as a controller that threw. */
+  readonly faultyTicks: number;
+  readonly points: readonly RunPoint[];
+}
+
+/** A chart shows no more; a run's memory does not grow with its length. */
+const MOST_POINTS = 300;
+
+/** One policy on one simulated server. Time passes in `advanceTo`; `result` may be asked for at any time. */
+export class SimulatedRun {
+  readonly durationNs: number;
+  readonly slo: Slo;
+  /** What is simulated, as the plant and the reference take it. */
+  readonly server: ServerModel;
+  readonly service: ServiceModel;
+  readonly #governor: SimulatedGovernor;
+  readonly #points: RunPoint[] = [];
+  #stretch: Stretch;
+  readonly #latency = new Histogram();
+  #arrivals = 0;
+  #requests = 0;
+  #overSlo = 0;
+  #faultyTicks = 0;
+  #frequencyKhz: number;
+  #nextTickNs: number;
+
+  /** @throws RangeError when the models contradict themselves */
+  constructor({ policy, workload, trace, server, cores, seed, durationNs, slo }: RunOptions) {
+    this.durationNs = durationNs;
+    this.slo = slo;
+    this.server = withCores(server, cores);
+    this.service = serviceOf('service', workload, { cores, loadRatio: FULL_LOAD_RATIO, trace });
+    this.#governor = composeSimulation({ server: this.server, service: this.service, policy, slo, seed });
+    this.#governor.loop.engage();
+    const { domains } = this.server.machine;
+    this.#frequencyKhz = mean(domains.map(({ allowedMaxKhz }) => allowedMaxKhz));
+    this.#stretch = new Stretch(0);
+    this.#nextTickNs = this.#tickAfter(0);
+  }
+
+  get nowNs(): number {
+    return this.#governor.simulation.nowNs;
+  }
+
+  /** Lets the server run and the loop tick, to the last tick that is due by then; never beyond the run's end. */
+  advanceTo(untilNs: number): void {
+    while (this.nowNs < this.durationNs && this.#nextTickNs <= untilNs) this.#tick();
+  }
+
+  get result(): RunResult {
+    const { energyJoules, transitions, nowNs } = this.#governor.simulation;
+    const latency = this.#latency.clone();
+    latency.add(this.#stretch.latency);
+    return {
+      simulatedNs: nowNs,
+      arrivals: this.#arrivals,
+      requests: this.#requests,
+      overSlo: this.#overSlo,
+      latency,
+      energyJ: energyJoules,
+      transitions,
+      faultyTicks: this.#faultyTicks,
+      points: [...this.#points],
+    };
+  }
+
+  #tick(): void {
+    const { simulation, loop } = this.#governor;
+    const elapsedNs = this.#nextTickNs - this.nowNs;
+    simulation.advanceTo(this.#nextTickNs);
+    const report = loop.tick(simulation.clock.monotonicNs());
+    const snapshot = loop.snapshots[0]!;
+    this.#arrivals += snapshot.arrivals;
+    this.#requests += snapshot.requests;
+    this.#overSlo += snapshot.overSlo;
+    if (report.faults.length > 0) this.#faultyTicks++;
+    // What was in force until now; what this tick applied is in force from now on.
+    this.#stretch.add(elapsedNs, snapshot.arrivals, snapshot.latency, this.#frequencyKhz);
+    this.#frequencyKhz = frequencyOf(report) ?? this.#frequencyKhz;
+    this.#nextTickNs = this.#tickAfter(this.nowNs);
+    if (this.#stretch.lengthNs >= this.durationNs / MOST_POINTS || this.nowNs >= this.durationNs) this.#endStretch();
+  }
+
+  /** The last one is at the end, however short its window is. */
+  #tickAfter(ns: number): number {
+    return Math.min(this.durationNs, ns + this.#governor.loop.intervalMs * NS_PER_MS);
+  }
+
+  #endStretch(): void {
+    const { energyJoules, nowNs } = this.#governor.simulation;
+    this.#latency.add(this.#stretch.latency);
+    this.#points.push(this.#stretch.point(nowNs, energyJoules, this.slo));
+    this.#stretch = new Stretch(energyJoules);
+  }
+}
+
+/** The whole run at once. @throws RangeError when the models contradict themselves */
+export function simulateRun(options: RunOptions): RunResult {
+  const run = new SimulatedRun(options);
+  run.advanceTo(options.durationNs);
+  return run.result;
+}
+
+/** What is gathered for the next point. */
+class Stretch {
+  readonly latency = new Histogram();
+  lengthNs = 0;
+  readonly #startJ: number;
+  #arrivals = 0;
+  #khzNs = 0;
+
+  constructor(startJ: number) {
+    this.#startJ = startJ;
+  }
+
+  add(lengthNs: number, arrivals: number, latency: Histogram, frequencyKhz: number): void {
+    this.lengthNs += lengthNs;
+    this.#arrivals += arrivals;
+    this.#khzNs += frequencyKhz * lengthNs;
+    this.latency.add(latency);
+  }
+
+  point(nowNs: number, energyJ: number, slo: Slo): RunPoint {
+    const seconds = this.lengthNs / NS_PER_S;
+    return {
+      atS: nowNs / NS_PER_S,
+      arrivalsPerS: this.#arrivals / seconds,
+      quantileNs: this.latency.count === 0 ? null : this.latency.quantileNs(slo.quantile),
+      frequencyKhz: this.#khzNs / this.lengthNs,
+      watts: (energyJ - this.#startJ) / seconds,
+      energyJ,
+    };
+  }
+}
+
+function frequencyOf({ applied }: TickReport): number | null {
+  const known = applied.frequencies.flatMap(({ appliedKhz }) => (appliedKhz === null ? [] : [appliedKhz]));
+  return known.length === 0 ? null : mean(known);
+}
+
+const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;

@@ -1,0 +1,95 @@
+import { describePowerModel, type PowerModel } from '../core/power-model.ts';
+import type { Health } from '../core/sensor.ts';
+import type { Slo } from '../core/slo.ts';
+import type { Compliance, LoopMode, ScheduleReport, TickReport } from '../core/tick-report.ts';
+import type { DaemonStatus } from './daemon-status.ts';
+import {
+  type DashboardHistory,
+  type DecisionEntry,
+  HEAT_ROW_BOUNDS_US,
+  type PolicyEntry,
+  type Second,
+} from './dashboard-history.ts';
+
+/** `GET /dashboard/data?after=SECOND`: what the page draws. For the page alone: it may change with it. */
+export interface DashboardData {
+  readonly version: string;
+  readonly startedAtMs: number;
+  readonly state: DaemonStatus['state'];
+  readonly mode: LoopMode;
+  readonly sensorMethod: string | null;
+  readonly actuatorMethod: string | null;
+  readonly domains: readonly { readonly id: string; readonly cpus: readonly number[]; readonly maxKhz: number }[];
+  readonly powerModel: { readonly name: string; readonly source: string; readonly leavesOut: string } | null;
+  readonly heatRowBoundsUs: readonly number[];
+  /** As of the last tick. */
+  readonly services: readonly ServiceNow[];
+  readonly policies: readonly PolicyEntry[];
+  /** News since the second that was asked for, oldest first. */
+  readonly seconds: readonly Second[];
+  readonly decisions: readonly DecisionEntry[];
+}
+
+export interface ServiceNow {
+  readonly name: string;
+  readonly slo: Slo;
+  readonly health: Health;
+  readonly compliance: Compliance;
+  readonly utilization: number | null;
+  readonly policy: string;
+  readonly controller: string;
+  readonly reason: string;
+  readonly failed: string | null;
+  readonly schedule: ScheduleReport | null;
+}
+
+/** What the page may know of the daemon: not its process, not its files. */
+export interface DashboardSource {
+  readonly status: Pick<DaemonStatus, 'version' | 'startedAt' | 'state' | 'mode' | 'loop'>;
+  readonly last: TickReport | null;
+  readonly powerModel: PowerModel | null;
+  readonly policyOf: (service: string) => string;
+  readonly history: DashboardHistory;
+}
+
+/** @param query `after`: the last second that the page has; `started`: the daemon that it has it from */
+export function dashboardData(source: DashboardSource, query: URLSearchParams): DashboardData {
+  const { status, last, powerModel, policyOf, history } = source;
+  const startedAtMs = Date.parse(status.startedAt);
+  const known = Number(query.get('after') ?? NaN);
+  // Another daemon's seconds are not ours.
+  const after = Number.isFinite(known) && Number(query.get('started')) === startedAtMs ? known : -1;
+  return {
+    version: status.version,
+    startedAtMs,
+    state: status.state,
+    mode: status.mode,
+    sensorMethod: status.loop?.sensorMethod ?? null,
+    actuatorMethod: status.loop?.actuatorMethod ?? null,
+    domains: (status.loop?.domains ?? []).map(({ id, cpus, maxKhz }) => ({ id, cpus, maxKhz })),
+    powerModel:
+      powerModel === null
+        ? null
+        : {
+            name: powerModel.name,
+            source: `${describePowerModel(powerModel)}. ${powerModel.source}`,
+            leavesOut: powerModel.leavesOut,
+          },
+    heatRowBoundsUs: HEAT_ROW_BOUNDS_US,
+    services: (last?.services ?? []).map(({ service, slo, snapshot, compliance, observation, decision }) => ({
+      name: service,
+      slo,
+      health: snapshot.health,
+      compliance,
+      utilization: observation.utilization,
+      policy: policyOf(service),
+      controller: decision.controller,
+      reason: decision.reason,
+      failed: decision.failed ?? null,
+      schedule: decision.schedule ?? null,
+    })),
+    policies: history.policies,
+    seconds: history.secondsAfter(after),
+    decisions: history.decisionsAfter(after),
+  };
+}

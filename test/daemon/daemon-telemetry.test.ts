@@ -1,0 +1,129 @@
+import { createServer, type AddressInfo } from 'node:net';
+import { afterEach, describe, expect, it } from 'vitest';
+import type { Clock } from '../../src/core/clock.ts';
+import type { TickReport } from '../../src/core/tick-report.ts';
+import { DaemonTelemetry } from '../../src/daemon/daemon-telemetry.ts';
+import type { Config, TelemetryConfig } from '../../src/policy/load-config.ts';
+import type { DaemonStatus } from '../../src/telemetry/daemon-status.ts';
+import type { Logger } from '../../src/telemetry/logger.ts';
+import { timesMessage } from '../../src/telemetry/metrics-times.ts';
+import { IDENTITY, STATUS, tickOf, windowOf } from '../telemetry/metrics-support.ts';
+
+let telemetry: DaemonTelemetry | undefined;
+
+const inUse = { service: 'web', file: '/etc/tailgov/night.yaml', controller: 'pid', since: '', lasts: true };
+const status: DaemonStatus = { ...STATUS, changes: { ...STATUS.changes, policies: [inUse] } };
+
+function bench(settings: Partial<TelemetryConfig> = {}) {
+  const said: string[] = [];
+  const note = (level: string) => (message: string) => void said.push(`${level}: ${message}`);
+  let wallMs = 10_000;
+  let last: TickReport | null = null;
+  const clock: Clock = { wallMs: () => wallMs, monotonicNs: () => 0n };
+  const built = new DaemonTelemetry({
+    config: {
+      file: '/etc/tailgov/tailgov.yaml',
+      telemetry: { metrics: { host: '127.0.0.1', port: 0 }, dashboard: 'auto', powerModel: 'i7-1165g7', ...settings },
+    } as unknown as Config,
+    clock,
+    log: { info: note('info'), warn: note('warn'), error: note('error') } as unknown as Logger,
+    about: status,
+    status: () => ({ ...status, last }),
+  });
+  telemetry = built;
+  const snapshot = windowOf([1, 2, 9]);
+  let atMs = 0;
+  const tick = (forMs: number) => {
+    wallMs += forMs;
+    atMs += forMs;
+    const { report } = tickOf([snapshot], { atMs });
+    last = report;
+    built.tick(report, 0, [timesMessage(snapshot)]);
+  };
+  const get = async (path: string) => {
+    const response = await fetch(`${built.url}${path}`);
+    return { status: response.status, text: await response.text() };
+  };
+  return { telemetry: built, said, tick, get };
+}
+
+afterEach(() => {
+  telemetry?.close();
+});
+
+describe('DaemonTelemetry', () => {
+  it('serves what the ticks told it: metrics, the page and its data', async () => {
+    const { telemetry, said, tick, get } = bench();
+    expect(telemetry.url).toBeNull();
+    await telemetry.start();
+    telemetry.ready(IDENTITY);
+    for (let round = 0; round < 4; round++) tick(1000);
+    expect(said).toEqual([`info: metrics at ${telemetry.url}/metrics, dashboard at ${telemetry.url}/dashboard`]);
+    const { text } = await get('/metrics');
+    expect(text).toContain('tailgov_requests_total{service="web"} 12\n');
+    expect(text).toContain('tailgov_policy_info{service="web",policy="night.yaml",controller="pid"} 1\n');
+    expect(text).toMatch(/tailgov_energy_joules_total\{source="modelled",model="Intel Core i7-1165G7"\} [1-9]/);
+    expect((await get('/dashboard')).text).toMatch(/^<!doctype html>/);
+    const data = JSON.parse((await get('/dashboard/data')).text) as { seconds: unknown[]; services: unknown[] };
+    expect(data.seconds).toHaveLength(3);
+    expect(data.services).toMatchObject([{ name: 'web', policy: 'night.yaml' }]);
+    const start = await get('/');
+    expect(start.text).toContain('href="/metrics"');
+    expect(start.text).toContain('href="/dashboard"');
+  });
+
+  it('answers before the first tick', async () => {
+    const { telemetry, get } = bench();
+    await telemetry.start();
+    expect((await get('/metrics')).text).toContain('tailgov_build_info');
+    expect(JSON.parse((await get('/dashboard/data')).text)).toMatchObject({ services: [], seconds: [], policies: [] });
+  });
+
+  it('goes on without, and says so, where the port is taken', async () => {
+    const other = createServer().listen(0, '127.0.0.1');
+    await new Promise((done) => other.once('listening', done));
+    const { port } = other.address() as AddressInfo;
+    const { telemetry, said, tick } = bench({ metrics: { host: '127.0.0.1', port } });
+    await telemetry.start();
+    tick(1000);
+    expect(telemetry.url).toBeNull();
+    expect(said).toEqual([
+      expect.stringMatching(
+        /^error: no metrics and no dashboard: listen on 127\.0\.0\.1:\d+: another program does; governing goes on; telemetry\.metrics in \/etc\/tailgov\/tailgov\.yaml can name another address, or be off$/,
+      ),
+    ]);
+    other.close();
+  });
+
+  it.each([
+    ['auto', '0.0.0.0', 404],
+    ['on', '0.0.0.0', 200],
+    ['auto', '127.0.0.1', 200],
+    ['off', '127.0.0.1', 404],
+  ] as const)('with dashboard: %s on %s answers %i for the page', async (dashboard, host, expected) => {
+    const { telemetry, get } = bench({ dashboard, metrics: { host, port: 0 } });
+    await telemetry.start();
+    expect((await get('/dashboard')).status).toBe(expected);
+    expect((await get('/dashboard/data')).status).toBe(expected);
+    expect((await get('/metrics')).status).toBe(200);
+  });
+
+  it('opens nothing where metrics are off, and keeps nothing open that comes after the end', async () => {
+    const off = bench({ metrics: null });
+    await off.telemetry.start();
+    expect([off.telemetry.url, off.said]).toEqual([null, []]);
+    const late = bench();
+    const starting = late.telemetry.start();
+    late.telemetry.close();
+    await starting;
+    expect(late.telemetry.url).toBeNull();
+  });
+
+  it('tells no power where there is no model', async () => {
+    const { telemetry, tick, get } = bench({ powerModel: 'off' });
+    await telemetry.start();
+    telemetry.ready(IDENTITY);
+    for (let round = 0; round < 4; round++) tick(1000);
+    expect((await get('/metrics')).text).not.toMatch(/joules|watts/);
+  });
+});

@@ -1,0 +1,56 @@
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { DaemonMetrics } from '../../src/telemetry/metrics.ts';
+import { IDENTITY, STATUS, tickOf, windowOf } from './metrics-support.ts';
+
+const text = readFileSync(resolve(import.meta.dirname, '../../docs/metrics.md'), 'utf8');
+
+/** Everything that a daemon can tell. */
+function families() {
+  const metrics = new DaemonMetrics({ version: '1', mode: 'govern', startedAtMs: 0, policyOf: () => 'pid.yaml' });
+  metrics.ready(IDENTITY);
+  const { report, times } = tickOf([windowOf([1])]);
+  const disturbanceCounts = { 'foreign-writer': 0, limit: 0, failure: 0, machine: 0 };
+  metrics.tick({ ...report, applied: { ...report.applied, disturbances: [], disturbanceCounts } }, 0, times, 0);
+  return metrics.families(STATUS, { model: 'a model', joules: 1, watts: 1 });
+}
+
+describe('docs/metrics.md', () => {
+  it('describes every metric with its type, its labels and the help that Prometheus shows, and no other', () => {
+    const rows = text
+      .slice(text.indexOf('## All metrics'))
+      .split('\n')
+      .filter((line) => line.startsWith('| `'))
+      .map((line) =>
+        line
+          .split('|')
+          .slice(1, -1)
+          .map((cell) => cell.trim()),
+      );
+    const wanted = families().map(({ name, type, help, samples }) => {
+      const labels = new Set(samples.flatMap((sample) => Object.keys(sample.labels ?? {})));
+      labels.delete('le');
+      return [`\`${name}\``, type, [...labels].join(', '), help];
+    });
+    expect(rows).toEqual(wanted);
+  });
+
+  it('asks in its queries for metrics that there are', () => {
+    const names = families().map(({ name }) => name);
+    const asked = [...text.matchAll(/\b(?:tailgov|process)_[a-z_]+/g)].map(([name]) => name);
+    const base = (name: string) => name.replace(/_(bucket|sum|count)$/, '');
+    expect(asked.filter((name) => !names.includes(name) && !names.includes(base(name)))).toEqual([]);
+  });
+
+  it('states how many series there are, about', () => {
+    const samples = families().flatMap((family) => family.samples);
+    const of = (label: string) => samples.filter(({ labels }) => labels?.[label] !== undefined).length;
+    const [, perService, rest] = /service has about (\d+) series, a frequency domain four, the rest about (\d+)/.exec(
+      text,
+    )!;
+    expect(of('domain')).toBe(4);
+    expect(Math.abs(of('service') - Number(perService))).toBeLessThan(15);
+    expect(Math.abs(samples.length - of('service') - 4 - Number(rest))).toBeLessThan(15);
+  });
+});
