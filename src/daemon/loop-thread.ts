@@ -91,6 +91,8 @@ function govern(
   let collectedAtNs = systemClock.monotonicNs();
   let missed = 0;
   let stopping = false;
+  /** Whose alarm was answered since the last tick that was due: each read arms anew, and a service that is late for long must not make us spin. */
+  const hurried = new Set<string>();
   timer.armAt(dueNs);
   // What the start has left behind.
   collectGarbage('all');
@@ -107,10 +109,13 @@ function govern(
     }
     const alarms: readonly Alarm[] = tokens.includes('alarm') ? (governor.sensor.alarms?.drain() ?? []) : [];
     const timed = tokens.includes('timer');
-    if (timed || alarms.length > 0) {
+    if (timed) hurried.clear();
+    const urgent = alarms.some(({ target }) => !hurried.has(target));
+    if (timed || urgent) {
       const nowNs = systemClock.monotonicNs();
       const report = loop.tick(timed ? dueNs : nowNs, alarms);
       post({ type: 'tick', report, missed, times: loop.snapshots.map(timesMessage) });
+      for (const { target } of alarms) hurried.add(target);
     }
     if (timed) {
       timer.readExpirations();
