@@ -203,7 +203,8 @@ function constant(value: unknown): Compiled {
   if (typeof value === 'boolean') return () => truth(value);
   if (typeof value === 'number' && Number.isFinite(value)) return () => value;
   if (value === undefined) throw new FormulaError(0, 'nothing found, expected an expression');
-  const given = typeof value === 'string' ? 'a text' : `a ${typeof value}`;
+  const given =
+    typeof value === 'string' ? 'a text' : typeof value === 'number' ? 'a number too large to compute with' : 'null';
   throw new FormulaError(0, `${given} found, expected arithmetic on signals and numbers`);
 }
 

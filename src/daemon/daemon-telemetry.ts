@@ -6,7 +6,7 @@ import type { Config } from '../policy/load-config.ts';
 import { dashboardData } from '../telemetry/dashboard-data.ts';
 import { DashboardHistory } from '../telemetry/dashboard-history.ts';
 import { dashboardPage } from '../telemetry/dashboard-page.ts';
-import type { DaemonStatus, LoopIdentity } from '../telemetry/daemon-status.ts';
+import type { DaemonStatus, LoopIdentity, ShownPolicy } from '../telemetry/daemon-status.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { exposition, EXPOSITION_TYPE } from '../telemetry/metrics-exposition.ts';
 import { choosePowerModel, ModelledPower } from '../telemetry/metrics-power.ts';
@@ -88,9 +88,9 @@ export class DaemonTelemetry {
     this.#server = null;
   }
 
-  #policyOf(service: string): string {
+  #policyOf(service: string): ShownPolicy {
     const inUse = this.#options.status().changes.policies.find((policy) => policy.service === service);
-    return inUse === undefined ? '' : basename(inUse.file);
+    return { policy: basename(inUse?.file ?? ''), controller: inUse?.controller ?? '' };
   }
 
   /** To read a level on a page is one thing, to offer the page to a whole network another. */

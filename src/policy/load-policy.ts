@@ -4,6 +4,7 @@ import type { Controller } from '../core/controller.ts';
 import type { ControllerKind, ControllerRegistry } from '../core/controller-kind.ts';
 import { messageOf, PolicyError } from '../core/errors.ts';
 import { describeParameters } from './describe-parameters.ts';
+import { oncePer } from './once-per.ts';
 import { fallbackSchema, FULL_SPEED, type ParsedPolicy, policySchema } from './policy-schema.ts';
 import { check, type Checked, type Complaint, toProblem } from './problems.ts';
 import { type Firing, parseCron } from './schedule.ts';
@@ -44,6 +45,11 @@ export interface Policy extends PolicySettings {
   readonly schedule: readonly ScheduleRule[];
 }
 
+const schemasOf = oncePer((registry: ControllerRegistry) => ({
+  policy: policySchema(Object.keys(registry)),
+  fallback: fallbackSchema(Object.keys(registry)),
+}));
+
 /** @throws PolicyError with all of the file's problems */
 export function loadPolicy(file: string, registry: ControllerRegistry): Policy {
   return policyOf(readYamlFile(file), registry);
@@ -51,7 +57,7 @@ export function loadPolicy(file: string, registry: ControllerRegistry): Policy {
 
 /** @throws PolicyError with all of the file's problems */
 export function policyOf(yaml: YamlFile, registry: ControllerRegistry): Policy {
-  const base = check(policySchema(Object.keys(registry)), yaml.data);
+  const base = check(schemasOf(registry).policy, yaml.data);
   const parameters = checkParameters(yaml.data, registry);
   const fallback = fallbackComplaints(yaml.data, registry);
   const complaints = [
@@ -204,7 +210,7 @@ function rangeComplaints({ level: { min, max } }: Pick<Settings, 'level'>): read
 function fallbackComplaints(data: unknown, registry: ControllerRegistry): readonly Complaint[] | null {
   const { fallback } = (data instanceof Object ? data : {}) as Record<string, unknown>;
   if (!(fallback instanceof Object) || Array.isArray(fallback)) return null;
-  const base = check(fallbackSchema(Object.keys(registry)), fallback, ['fallback']);
+  const base = check(schemasOf(registry).fallback, fallback, ['fallback']);
   const parameters = checkParameters(fallback, registry, ['fallback']);
   return [...(base.ok ? [] : base.complaints), ...(parameters.ok ? [] : parameters.complaints)];
 }
@@ -232,6 +238,10 @@ function checkParameters(
 
 /** What was written, with the schema's defaults for the rest. */
 function resolvedParameters(kind: ControllerKind, written: Readonly<Record<string, unknown>>): Record<string, unknown> {
-  const defaults = describeParameters(kind).filter((parameter) => parameter.default !== undefined);
-  return { ...Object.fromEntries(defaults.map((parameter) => [parameter.name, parameter.default])), ...written };
+  return { ...defaultsOf(kind), ...written };
 }
+
+const defaultsOf = oncePer((kind: ControllerKind): Readonly<Record<string, unknown>> => {
+  const defaults = describeParameters(kind).filter((parameter) => parameter.default !== undefined);
+  return Object.fromEntries(defaults.map((parameter) => [parameter.name, parameter.default]));
+});

@@ -35,6 +35,12 @@ export interface PolicyInUse {
   readonly lasts: boolean;
 }
 
+/** A policy as it is shown to others: its file's name without the folder, and its controller. */
+export interface ShownPolicy {
+  readonly policy: string;
+  readonly controller: string;
+}
+
 /** The answer to `POST /v1/policy`. */
 export interface PolicySwap {
   readonly service: string;

@@ -2,7 +2,7 @@ import { describePowerModel, type PowerModel } from '../core/power-model.ts';
 import type { Health } from '../core/sensor.ts';
 import type { Slo } from '../core/slo.ts';
 import type { Compliance, LoopMode, ScheduleReport, TickReport } from '../core/tick-report.ts';
-import type { DaemonStatus } from './daemon-status.ts';
+import type { DaemonStatus, ShownPolicy } from './daemon-status.ts';
 import {
   type DashboardHistory,
   type DecisionEntry,
@@ -48,7 +48,7 @@ export interface DashboardSource {
   readonly status: Pick<DaemonStatus, 'version' | 'startedAt' | 'state' | 'mode' | 'loop'>;
   readonly last: TickReport | null;
   readonly powerModel: PowerModel | null;
-  readonly policyOf: (service: string) => string;
+  readonly policyOf: (service: string) => ShownPolicy;
   readonly history: DashboardHistory;
 }
 
@@ -82,7 +82,7 @@ export function dashboardData(source: DashboardSource, query: URLSearchParams): 
       health: snapshot.health,
       compliance,
       utilization: observation.utilization,
-      policy: policyOf(service),
+      policy: policyOf(service).policy,
       controller: decision.controller,
       reason: decision.reason,
       failed: decision.failed ?? null,

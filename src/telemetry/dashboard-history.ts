@@ -3,6 +3,7 @@ import { bucketLowNs, BUCKETS, type Histogram } from '../core/histogram.ts';
 import type { Slo } from '../core/slo.ts';
 import type { Decision, TickReport } from '../core/tick-report.ts';
 import { NS_PER_US } from '../core/units.ts';
+import type { ShownPolicy } from './daemon-status.ts';
 import { addTimes, noTimes, type ServiceTimes, type TimesMessage } from './metrics-times.ts';
 
 /** Rows of the heat map: four an octave, so that a row is at most a fifth wider than its lower bound. */
@@ -54,11 +55,9 @@ export interface DecisionEntry {
 }
 
 /** A policy, or a rule of its schedule, that came into force. */
-export interface PolicyEntry {
+export interface PolicyEntry extends ShownPolicy {
   readonly at: number;
   readonly service: string;
-  readonly policy: string;
-  readonly controller: string;
   /** The cron expression of the rule in force; null where the policy has no schedule or no rule has fired. */
   readonly rule: string | null;
 }
@@ -91,11 +90,11 @@ export class DashboardHistory {
   readonly #decisions: DecisionEntry[] = [];
   readonly #policies: PolicyEntry[] = [];
   readonly #levels = new Map<string, number>();
-  readonly #policyOf: (service: string) => string;
+  readonly #policyOf: (service: string) => ShownPolicy;
   #open: OpenSecond | null = null;
 
-  /** @param policyOf the policy in force for a service, as it is shown */
-  constructor(policyOf: (service: string) => string) {
+  /** @param policyOf the policy in force for a service */
+  constructor(policyOf: (service: string) => ShownPolicy) {
     this.#policyOf = policyOf;
   }
 
@@ -141,8 +140,8 @@ export class DashboardHistory {
     return this.#policies;
   }
 
-  #notePolicy(service: string, { controller, schedule }: Decision, at: number): void {
-    const entry = { at, service, policy: this.#policyOf(service), controller, rule: schedule?.rule ?? null };
+  #notePolicy(service: string, { schedule }: Decision, at: number): void {
+    const entry = { at, service, ...this.#policyOf(service), rule: schedule?.rule ?? null };
     const before = this.#policies.findLast((each) => each.service === service);
     if (before !== undefined && isDeepStrictEqual({ ...before, at }, entry)) return;
     this.#policies.push(entry);

@@ -3,7 +3,7 @@ import { Histogram } from '../core/histogram.ts';
 import type { AlarmKind, Health } from '../core/sensor.ts';
 import type { LoopMode, ServiceReport, TickReport } from '../core/tick-report.ts';
 import { NS_PER_MS, NS_PER_S } from '../core/units.ts';
-import type { ChangeStatus, DaemonStatus, LoopIdentity } from './daemon-status.ts';
+import type { ChangeStatus, DaemonStatus, LoopIdentity, ShownPolicy } from './daemon-status.ts';
 import type { Labels, Metric, Sample } from './metrics-exposition.ts';
 import { countBounds, histogramSamples, octaveBoundsNs } from './metrics-histogram.ts';
 import { addTimes, noTimes, type ServiceTimes, type TimesMessage } from './metrics-times.ts';
@@ -12,8 +12,8 @@ export interface MetricsOptions {
   readonly version: string;
   readonly mode: LoopMode;
   readonly startedAtMs: number;
-  /** The policy in force for a service: the name of its file, without the folder. */
-  readonly policyOf: (service: string) => string;
+  /** The policy in force for a service. */
+  readonly policyOf: (service: string) => ShownPolicy;
 }
 
 /** Modelled power, as far as a model for this machine is known. */
@@ -222,14 +222,7 @@ export class DaemonMetrics {
         'tailgov_policy_info',
         'The policy in force: its file and its controller. Always 1.',
         this.#perService(({ last }, labels) => [
-          {
-            labels: {
-              ...labels,
-              policy: this.#options.policyOf(last.service),
-              controller: last.decision.controller,
-            },
-            value: 1,
-          },
+          { labels: { ...labels, ...this.#options.policyOf(last.service) }, value: 1 },
         ]),
       ),
       this.#state(

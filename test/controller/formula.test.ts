@@ -63,7 +63,8 @@ describe('compileFormula()', () => {
     expect(refusal('')).toBe('0: nothing found, expected an expression');
     expect(refusal('a\nb')).toMatch(/^1: a line break or the character/);
     expect(refusal('a!')).toBe('1: unknown operator !');
-    expect(refusal('1e400')).toMatch(/Infinity found/);
+    expect(refusal('null')).toMatch(/^0: null found/);
+    expect(refusal('1e400')).toMatch(/^0: a number too large to compute with found/);
   });
 
   // What has been published against the parser's own evaluation, and what else its language offers.

@@ -73,10 +73,13 @@ scedule: []
     expect(loadPolicy(`policies/${name}`, controllers).file).toBe(`policies/${name}`);
   });
 
-  it.each(['pid.yaml', 'threshold.yaml', 'model.yaml', 'utilization.yaml'])('finds in policies/%s the defaults that its comments promise', (name) => {
-    const policy = loadPolicy(`policies/${name}`, controllers);
-    expect(policy).toMatchObject({ parameters: parse(`controller: ${policy.controllerName}`).parameters });
-  });
+  it.each(['pid.yaml', 'threshold.yaml', 'model.yaml', 'utilization.yaml'])(
+    'finds in policies/%s the defaults that its comments promise',
+    (name) => {
+      const policy = loadPolicy(`policies/${name}`, controllers);
+      expect(policy).toMatchObject({ parameters: parse(`controller: ${policy.controllerName}`).parameters });
+    },
+  );
 
   it('answers any mutation of a policy with a policy or a PolicyError', () => {
     const originals = READY.map((name) => readFileSync(`policies/${name}`, 'utf8'));

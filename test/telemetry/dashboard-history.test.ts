@@ -3,7 +3,7 @@ import type { Snapshot } from '../../src/core/sensor.ts';
 import { DashboardHistory, HEAT_ROW_BOUNDS_US } from '../../src/telemetry/dashboard-history.ts';
 import { snapshotOf, tickOf, windowOf } from './metrics-support.ts';
 
-function bench(policyOf = (service: string) => `${service}.yaml`) {
+function bench(policyOf = (service: string) => ({ policy: `${service}.yaml`, controller: 'pid' })) {
   const history = new DashboardHistory(policyOf);
   const tick = (
     atMs: number,
@@ -96,19 +96,19 @@ describe('DashboardHistory', () => {
   });
 
   it('notes which policy came into force, and which rule of its schedule', () => {
-    let policy = 'day.yaml';
+    let policy = { policy: 'day.yaml', controller: 'pid' };
     const { history, tick } = bench(() => policy);
     tick(1_000, [windowOf([1])]);
     tick(2_000, [windowOf([1])]);
-    policy = 'night.yaml';
-    tick(3_000, [windowOf([1])], { decision: { controller: 'threshold' } });
+    tick(3_000, [windowOf([1])]);
+    policy = { policy: 'night.yaml', controller: 'threshold' };
+    tick(3_500, [windowOf([1])]);
     const schedule = { rule: '0 22 * * *', since: null, next: null };
-    tick(4_000, [windowOf([1])], { decision: { controller: 'threshold', schedule } });
-    tick(5_000, [windowOf([1])], { decision: { controller: 'threshold', schedule } });
+    tick(4_000, [windowOf([1])], { decision: { schedule } });
+    tick(5_000, [windowOf([1])], { decision: { schedule } });
+    tick(6_000, [windowOf([1])], { decision: { schedule } });
     expect(history.policies).toEqual([
       { at: 1, service: 'web', policy: 'day.yaml', controller: 'pid', rule: null },
-      // The second in which it was swapped, as all that is told of a second.
-      { at: 2, service: 'web', policy: 'night.yaml', controller: 'pid', rule: null },
       { at: 3, service: 'web', policy: 'night.yaml', controller: 'threshold', rule: null },
       { at: 4, service: 'web', policy: 'night.yaml', controller: 'threshold', rule: '0 22 * * *' },
     ]);

@@ -41,11 +41,12 @@ describe('the dashboard page', () => {
 });
 
 describe('the data of the dashboard', () => {
-  const history = new DashboardHistory(() => 'web.yaml');
+  const policyOf = () => ({ policy: 'web.yaml', controller: 'pid' });
+  const history = new DashboardHistory(policyOf);
   const { report, times } = tickOf([windowOf([1, 9])], { faults: ['read /etc/secret failed'] });
   for (const atMs of [7_000, 8_000, 9_000]) history.tick(report, 0, times, null, atMs);
   const status = { ...STATUS, startedAt: '1970-01-01T00:00:05.000Z' };
-  const source = { status, last: report, powerModel: corei7_1165g7, policyOf: () => 'web.yaml', history };
+  const source = { status, last: report, powerModel: corei7_1165g7, policyOf, history };
   const ask = (query: Record<string, string>) => dashboardData(source, new URLSearchParams(query));
 
   it('holds what the page draws', () => {

@@ -8,7 +8,12 @@ const text = readFileSync(resolve(import.meta.dirname, '../../docs/metrics.md'),
 
 /** Everything that a daemon can tell. */
 function families() {
-  const metrics = new DaemonMetrics({ version: '1', mode: 'govern', startedAtMs: 0, policyOf: () => 'pid.yaml' });
+  const metrics = new DaemonMetrics({
+    version: '1',
+    mode: 'govern',
+    startedAtMs: 0,
+    policyOf: () => ({ policy: 'pid.yaml', controller: 'pid' }),
+  });
   metrics.ready(IDENTITY);
   const { report, times } = tickOf([windowOf([1])]);
   const disturbanceCounts = { 'foreign-writer': 0, limit: 0, failure: 0, machine: 0 };

@@ -12,7 +12,7 @@ function bench() {
     version: '1.2.3',
     mode: 'govern',
     startedAtMs: 1_000,
-    policyOf: (service) => `${service}.yaml`,
+    policyOf: (service) => ({ policy: `${service}.yaml`, controller: 'pid' }),
   });
   metrics.ready(IDENTITY);
   return {

@@ -263,7 +263,7 @@
     const options = {
       width: place.clientWidth,
       height: CHART_HEIGHT,
-      padding: [10, 12, 0, 0],
+      padding: [10, 30, 0, 0],
       legend: { show: chart.legend !== false },
       cursor: { sync: { key: 'time' }, drag: { x: false, y: false } },
       scales: {
