@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { Command } from 'commander';
-import { controllers } from '../controller/registry.ts';
+import { controllers } from '../compose/controllers.ts';
 import { UsageError } from '../core/errors.ts';
 import { NS_PER_MS, parseDurationNs } from '../core/units.ts';
 import { caveats, judge } from '../demo/compare-phases.ts';

@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import { Command } from 'commander';
-import { controllers } from '../controller/registry.ts';
+import { controllers } from '../compose/controllers.ts';
 import { loadPolicy } from '../policy/load-policy.ts';
 import { controlClient } from '../telemetry/control-client.ts';
 import { controlSocketIn, runtimeOption } from './runtime-directory.ts';

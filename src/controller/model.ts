@@ -55,11 +55,13 @@ export interface ModelState {
   readonly usualRps: number | null;
   /** After a jump of the load the queue is not in balance for so long, and the prediction is hardly to be corrected. */
   readonly unsettledMs: number;
+  readonly sinceStartMs: number;
 }
 
 /** The model is corrected at the pace of so many requests, and no faster than in so many milliseconds. */
 const LEARNING_REQUESTS = 2000;
 const LEARNING_MS = 1000;
+const FIRST_LOOK_MS = 1500;
 const UNSETTLED_MS = 500;
 const UNSETTLED_WEIGHT = 0.2;
 /** A backlog is no property of the service: one tick counts as no further off than this many times the prediction. */
@@ -87,7 +89,15 @@ const BISECTIONS = 10;
  */
 export function modelLaw(p: ModelParameters): GuardedLaw<ModelState> {
   function initial(level: Level): ModelState {
-    return { asked: level, service: nothingLearned, correction: 0, margin: NEW_MARGIN, usualRps: null, unsettledMs: 0 };
+    return {
+      asked: level,
+      service: nothingLearned,
+      correction: 0,
+      margin: NEW_MARGIN,
+      usualRps: null,
+      unsettledMs: 0,
+      sinceStartMs: 0,
+    };
   }
 
   function step(input: ControllerInput, before: ModelState): ControllerOutput<ModelState> {
@@ -101,7 +111,9 @@ export function modelLaw(p: ModelParameters): GuardedLaw<ModelState> {
     const certain = certainShare(observation, slo, p.confidence);
     const lowest = LARGEST_DROP * meanLevel(state.service.history, appliedLevel);
     const up = cheapest(input, state, slo.latencyNs);
-    const down = Math.max(lowest, cheapest(input, state, certain * slo.latencyNs));
+    // The first look at utilisation takes a second; without it the load is a guess.
+    const blind = observation.utilization === null && state.sinceStartMs < FIRST_LOOK_MS;
+    const down = blind ? asked : Math.max(lowest, cheapest(input, state, certain * slo.latencyNs));
     const wanted = up > asked * (1 + p.deadband) ? up : down < asked * (1 - p.deadband) ? down : asked;
     const level = Math.min(limits.max, Math.max(limits.min, wanted));
     return { level, state: { ...state, asked: level }, reason: reasonOf(input, state, quantileNs, level, asked) };
@@ -136,11 +148,12 @@ function cheapest(input: ControllerInput, state: ModelState, targetNs: number): 
 function learn(input: ControllerInput, before: ModelState, p: ModelParameters): ModelState {
   const { observation, slo, elapsedMs } = input;
   const { quantileNs, latest } = observation;
+  const sinceStartMs = before.sinceStartMs + elapsedMs;
   const pace = Math.min(latest.requests / LEARNING_REQUESTS, elapsedMs / LEARNING_MS);
   const weight = -Math.expm1(-p.learning * pace);
   const service = learnService(before.service, input, weight);
   if (quantileNs === null || quantileNs <= 0 || latest.requests === 0 || service.workNs === null) {
-    return { ...before, service };
+    return { ...before, service, sinceStartMs };
   }
 
   const jumped = service.arrivals?.jumped === true;
@@ -163,6 +176,7 @@ function learn(input: ControllerInput, before: ModelState, p: ModelParameters): 
     margin: Math.min(MOST_MARGIN, Math.max(LEAST_MARGIN, margin)),
     usualRps,
     unsettledMs,
+    sinceStartMs,
   };
 }
 

@@ -5,7 +5,7 @@ import { codeOf, messageOf } from '../core/errors.ts';
 import type { Alarm } from '../core/sensor.ts';
 import type { GovernorLoop } from '../loop/governor-loop.ts';
 import { NS_PER_MS, NS_PER_S } from '../core/units.ts';
-import { controllers } from '../controller/registry.ts';
+import { controllers } from '../compose/controllers.ts';
 import { Epoll } from '../native/epoll.ts';
 import { EventFd } from '../native/eventfd.ts';
 import { Timer } from '../native/timerfd.ts';
@@ -91,8 +91,11 @@ function govern(
   let collectedAtNs = systemClock.monotonicNs();
   let missed = 0;
   let stopping = false;
-  /** Whose alarm was answered since the last tick that was due: each read arms anew, and a service that is late for long must not make us spin. */
-  const hurried = new Set<string>();
+  /**
+   * The alarms that were answered since the last tick that was due, by target and kind: each read arms anew, and a service
+   * that is late for long must not make us spin.
+   */
+  const answered = new Set<string>();
   timer.armAt(dueNs);
   // What the start has left behind.
   collectGarbage('all');
@@ -109,13 +112,13 @@ function govern(
     }
     const alarms: readonly Alarm[] = tokens.includes('alarm') ? (governor.sensor.alarms?.drain() ?? []) : [];
     const timed = tokens.includes('timer');
-    if (timed) hurried.clear();
-    const urgent = alarms.some(({ target }) => !hurried.has(target));
+    if (timed) answered.clear();
+    const urgent = alarms.some((alarm) => !answered.has(keyOf(alarm)));
     if (timed || urgent) {
       const nowNs = systemClock.monotonicNs();
       const report = loop.tick(timed ? dueNs : nowNs, alarms);
       post({ type: 'tick', report, missed, times: loop.snapshots.map(timesMessage) });
-      for (const { target } of alarms) hurried.add(target);
+      for (const alarm of alarms) answered.add(keyOf(alarm));
     }
     if (timed) {
       timer.readExpirations();
@@ -197,6 +200,7 @@ function govern(
   }
 }
 
+const keyOf = ({ target, kind }: Alarm) => `${kind} ${target}`;
 const intervalOf = (loop: GovernorLoop) => BigInt(Math.round(loop.intervalMs * NS_PER_MS));
 
 function tryRelease(governor: Governor, post: (message: FromLoop) => void) {

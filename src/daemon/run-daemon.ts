@@ -6,7 +6,7 @@ import { Worker } from 'node:worker_threads';
 import { startGuardian, type Guardian } from '../actuator/guardian.ts';
 import { restoreFromJournal } from '../actuator/restore.ts';
 import type { RestoredControl } from '../core/actuator.ts';
-import { controllers } from '../controller/registry.ts';
+import { controllers } from '../compose/controllers.ts';
 import { systemClock } from '../core/clock.ts';
 import { messageOf, UsageError } from '../core/errors.ts';
 import { EventFd } from '../native/eventfd.ts';

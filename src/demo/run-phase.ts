@@ -156,6 +156,7 @@ function configText(port: number, { policyFile, sloMs }: PhaseOptions): string {
     slo: { quantile: p99, latency: ${sloMs}ms, window: 1min }
     policy: ${JSON.stringify(policyFile)}
 actuators: { frequency: { method: auto } }
+telemetry: { metrics: off }
 onExit: original
 `;
 }

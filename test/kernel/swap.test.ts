@@ -1,7 +1,6 @@
-import { readdirSync, readFileSync, renameSync, rmSync, symlinkSync, mkdirSync, writeFileSync } from 'node:fs';
+import { readFileSync, renameSync, rmSync, symlinkSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { parse } from 'yaml';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { TickReport } from '../../src/core/tick-report.ts';
 import { Bench, tailgov, until } from './support/daemon.ts';
@@ -57,14 +56,6 @@ async function load(port: number) {
       return requests;
     },
   };
-}
-
-function descriptorsOf(pid: number): number {
-  return readdirSync(`/proc/${pid}/fd`).length;
-}
-
-function rssMb(pid: number): number {
-  return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1]) / 1024;
 }
 
 describe('a policy on a running daemon', () => {
@@ -215,59 +206,5 @@ describe('a config on a running daemon', () => {
     writeFileSync(bench.config, `${readFileSync(bench.config, 'utf8')}runtimeDirectory: /tmp/elsewhere\n`);
     await until('it is noticed', async () => (await changes()).needsRestart.includes('runtimeDirectory'));
     expect((await changes()).made).toBe(1);
-  });
-});
-
-describe('a thousand swaps under load', () => {
-  const SWAPS = 1000;
-  const WARM_UP = 200;
-  /** For each of the two heaps, which hold about 30 MB: garbage cannot pile up, and a leak of 20 kB a swap ends the daemon. */
-  const HEAP_LIMIT = '--max-old-space-size=48';
-
-  it('cost no tick, no descriptor and no memory', async () => {
-    bench = new Bench(configOf(serviceOf('cache', redis.port, 'policy.yaml')));
-    const file = (name: string) => join(bench.folder, name);
-    writeFileSync(file('policy.yaml'), fixedAt(0.7));
-    const nodeOptions = process.env['NODE_OPTIONS'];
-    process.env['NODE_OPTIONS'] = `${nodeOptions ?? ''} ${HEAP_LIMIT}`;
-    const daemon = bench.start();
-    if (nodeOptions === undefined) delete process.env['NODE_OPTIONS'];
-    else process.env['NODE_OPTIONS'] = nodeOptions;
-    const pid = daemon.process.pid!;
-    await bench.governing();
-    const traffic = await load(redis.port);
-    let before = { descriptors: 0, rssMb: 0 };
-    const missedBefore = (await bench.client.status()).ticks.missed;
-    for (let swap = 0; swap < SWAPS; swap++) {
-      if (swap === WARM_UP) before = { descriptors: descriptorsOf(pid), rssMb: rssMb(pid) };
-      const name = swap % 2 === 0 ? 'even.yaml' : 'odd.yaml';
-      const level = (swap % 97) / 100;
-      // Another controller, other parameters, another interval of the schedule: never a text that is known already.
-      const text =
-        swap % 3 === 0
-          ? `controller: pid\nparameters: { setpoint: ${0.5 + level / 3} }\nschedule: [{ cron: "0 22 * * *", set: {} }]\n`
-          : fixedAt(level);
-      writeFileSync(file(name), text);
-      await bench.client.swapPolicy('cache', file(name), false);
-    }
-    // Of the config itself, through its file: an objective is changed in place.
-    const made = (await changes()).made;
-    for (let version = 1; version <= 5; version++) {
-      writeFileSync(bench.config, configOf(serviceOf('cache', redis.port, 'policy.yaml', `${version}ms`)));
-      await until(
-        'the objective is in force',
-        async () => (await lastTick()).services[0]!.slo.latencyNs === version * 1e6,
-      );
-    }
-    const status = await bench.client.status();
-    expect(made).toBeGreaterThanOrEqual(SWAPS);
-    expect(status.changes.refused).toBe(0);
-    expect(status.ticks.missed - missedBefore).toBe(0);
-    expect(status.ticks.faults).toBe(0);
-    expect(descriptorsOf(pid)).toBeLessThanOrEqual(before.descriptors);
-    // Outside of the heaps, too: 50 kB a swap would be 40 MB.
-    expect(rssMb(pid) - before.rssMb).toBeLessThan(40);
-    expect(await traffic.end()).toBeGreaterThan(100);
-    expect(parse(readFileSync(bench.config, 'utf8'))).toBeTruthy();
   });
 });
