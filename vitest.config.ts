@@ -7,7 +7,15 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     projects: [
-      { test: { name: 'unit', include: ['test/**/*.test.ts'], exclude: ['test/kernel/**', 'test/vm/**'] } },
+      {
+        test: {
+          name: 'unit',
+          include: ['test/**/*.test.ts'],
+          exclude: ['test/kernel/**', 'test/vm/**'],
+          // Property tests on a machine that is busy with something else.
+          testTimeout: 20_000,
+        },
+      },
       {
         test: {
           name: 'kernel',

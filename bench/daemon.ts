@@ -1,6 +1,6 @@
 /**
  * What the daemon itself costs: CPU time and resident memory at 10 ticks a second, while the governed Redis is idle and
- * while it is saturated, in alternation. `npm run bench:daemon [-- --rounds 3 --seconds 15]`
+ * while it is saturated, in alternation. `npx tsx bench/daemon.ts [--rounds 3] [--seconds 15]`, as root
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
