@@ -1,6 +1,6 @@
 /**
  * The library: tailgov's sensor for other runtimes. `openSensor` attaches probes to the kernel and measures every request
- * of its targets, with no help from them; see docs/sensor.md.
+ * of its targets, with no help from them.
  */
 export { openSensor, type SensorOptions, type TargetSpec } from './sensor/open-sensor.ts';
 export { Histogram } from './core/histogram.ts';
