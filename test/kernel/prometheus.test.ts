@@ -123,7 +123,10 @@ describe('a Prometheus that fetches them', () => {
     expect(joules[0]!.metric).toMatchObject({ source: 'modelled', model: 'Intel Core i7-1165G7' });
     const values = joules[0]!.values.map(([, value]) => Number(value));
     expect(values).toEqual([...values].sort((a, b) => a - b));
-    const watts = await prometheus.value('rate(tailgov_energy_joules_total[1m])');
+    // Over the samples themselves: rate() would spread these few seconds over its whole range.
+    const [firstS, firstJoules] = joules[0]!.values[0]!;
+    const [lastS, lastJoules] = joules[0]!.values.at(-1)!;
+    const watts = (Number(lastJoules) - Number(firstJoules)) / (lastS - firstS);
     // The model's package draws between 4 W asleep and 90 W with all cores at full speed.
     expect(watts).toBeGreaterThan(3);
     expect(watts).toBeLessThan(100);
