@@ -1,7 +1,7 @@
 import { kiloHertz, type CpuId, type KiloHertz } from '../core/units.ts';
 import type { FrequencyDomain, Machine } from '../core/machine.ts';
 import type { SysfsTree } from '../core/sysfs-tree.ts';
-import { parseCpuList } from '../sysfs/cpu-list.ts';
+import { parseCpuList } from '../core/cpu-list.ts';
 import { CPU_DIRECTORY, CPUFREQ_DIRECTORY, NO_TURBO, policyDirectory } from '../sysfs/cpufreq-paths.ts';
 
 /** One cpufreq policy as it stands; a frequency domain is made of one or more. */

@@ -11,6 +11,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   simulate: async () => (await import('./simulate.ts')).simulateCommand(),
   policy: async () => (await import('./policy.ts')).policyCommand(),
   status: async () => (await import('./status.ts')).statusCommand(),
+  top: async () => (await import('./top.ts')).topCommand(),
   pause: async () => (await import('./pause.ts')).pauseCommand(),
   resume: async () => (await import('./pause.ts')).resumeCommand(),
   doctor: async () => (await import('./doctor.ts')).doctorCommand(),

@@ -3,7 +3,7 @@ import { cpus, release } from 'node:os';
 import { dirname, join } from 'node:path';
 import { Command } from 'commander';
 import { CPUFREQ_DIRECTORY, CPU_DIRECTORY } from '../sysfs/cpufreq-paths.ts';
-import { parseCpuList } from '../sysfs/cpu-list.ts';
+import { parseCpuList } from '../core/cpu-list.ts';
 import { messageOf, UsageError } from '../core/errors.ts';
 import { captureMachine } from '../sysfs/capture-machine.ts';
 import { MemoryTree } from '../sysfs/memory-tree.ts';

@@ -2,10 +2,10 @@ import { Command, Option } from 'commander';
 import { systemClock } from '../core/clock.ts';
 import { UsageError } from '../core/errors.ts';
 import type { Snapshot } from '../core/sensor.ts';
-import { NS_PER_MS, parseDurationNs } from '../core/units.ts';
 import { listeningPorts } from '../sensor/listening-ports.ts';
 import { openSensor } from '../sensor/open-sensor.ts';
 import { METHOD_CHOICES, type MethodChoice } from '../sensor/probe-methods.ts';
+import { durationOption } from './duration-option.ts';
 import { jsonLines, tableLines } from './observe-output.ts';
 import { observeWindows } from './observe-windows.ts';
 
@@ -104,13 +104,4 @@ function collectPort(text: string, ports: readonly number[] = []): readonly numb
   const port = Number(text);
   if (!/^\d+$/.test(text) || port < 1 || port > 65_535) throw new UsageError(`--port ${text}: expected 1 to 65535`);
   return ports.includes(port) ? ports : [...ports, port];
-}
-
-/** In ms. */
-function durationOption(option: string, leastMs: number): (text: string) => number {
-  return (text) => {
-    const ms = (parseDurationNs(text) ?? 0) / NS_PER_MS;
-    if (ms < leastMs) throw new UsageError(`${option} ${text}: expected a time of ${leastMs}ms or more, such as 10s`);
-    return ms;
-  };
 }

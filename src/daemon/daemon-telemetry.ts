@@ -6,7 +6,7 @@ import type { Config } from '../policy/load-config.ts';
 import { dashboardData } from '../telemetry/dashboard-data.ts';
 import { DashboardHistory } from '../telemetry/dashboard-history.ts';
 import { dashboardPage } from '../telemetry/dashboard-page.ts';
-import type { DaemonStatus, LoopIdentity, ShownPolicy } from '../telemetry/daemon-status.ts';
+import type { DaemonStatus, LoopIdentity, PowerStatus, ShownPolicy } from '../telemetry/daemon-status.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { exposition, EXPOSITION_TYPE } from '../telemetry/metrics-exposition.ts';
 import { choosePowerModel, ModelledPower } from '../telemetry/metrics-power.ts';
@@ -46,6 +46,14 @@ export class DaemonTelemetry {
   /** Where it is told, such as `http://127.0.0.1:9750`; null while nowhere. */
   get url(): string | null {
     return this.#server?.url ?? null;
+  }
+
+  /** Null where no model fits, and before the first look. */
+  get power(): PowerStatus | null {
+    const watts = this.#power?.watts ?? null;
+    return this.#power === null || watts === null
+      ? null
+      : { watts, source: 'modelled', model: this.#power.model.name };
   }
 
   /** Never rejects: a port that is taken is no reason not to govern. */

@@ -173,6 +173,7 @@ class Daemon implements ControlTarget {
       loop: this.#identity,
       ticks: { count: last === null ? 0 : last.tick + 1, missed: this.#missed, faults: this.#history.faults },
       changes: this.#reloader.status(),
+      power: this.#telemetry.power,
       metrics: this.#telemetry.url,
       last,
     };

@@ -1,5 +1,5 @@
 import type { Errno } from '../core/sysfs-tree.ts';
-import { parseCpuList } from './cpu-list.ts';
+import { parseCpuList } from '../core/cpu-list.ts';
 import {
   CPU_DIRECTORY,
   GLOBAL_BOOST,

@@ -1,5 +1,5 @@
 import type { Errno, SysfsFailure, SysfsResult, SysfsTree } from '../core/sysfs-tree.ts';
-import { formatCpuList, parseCpuList } from './cpu-list.ts';
+import { formatCpuList, parseCpuList } from '../core/cpu-list.ts';
 import { CpufreqModel } from './cpufreq-model.ts';
 import { CPU_DIRECTORY, CPUFREQ_DIRECTORY, policyDirectory, splitPolicyPath } from './cpufreq-paths.ts';
 import type { MockMachine } from './mock-machine.ts';

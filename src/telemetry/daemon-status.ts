@@ -48,6 +48,14 @@ export interface PolicySwap {
   readonly lasts: boolean;
 }
 
+export interface PowerStatus {
+  readonly watts: number;
+  /** A model's figure is no measurement. */
+  readonly source: 'modelled';
+  /** The CPU that is modelled. */
+  readonly model: string;
+}
+
 /** `GET /v1/status`: a stable surface, plain data. */
 export interface DaemonStatus {
   readonly version: string;
@@ -60,6 +68,8 @@ export interface DaemonStatus {
   readonly loop: LoopIdentity | null;
   readonly ticks: { readonly count: number; readonly missed: number; readonly faults: number };
   readonly changes: ChangeStatus;
+  /** What the governed CPUs draw, over about the last second; null where it is not known. */
+  readonly power: PowerStatus | null;
   /** Where Prometheus finds metrics, and a browser the dashboard, such as `http://127.0.0.1:9750`; null while nowhere. */
   readonly metrics: string | null;
   /** The newest tick; null before the first. */

@@ -9,6 +9,8 @@ export interface LiveViewData {
   readonly ticks: readonly TickReport[];
   /** The time that the sparklines cover. */
   readonly spanMs: number;
+  /** The services that are shown, by name; all where not given. */
+  readonly services?: readonly string[];
   readonly progress?: { readonly elapsedMs: number; readonly totalMs: number };
   /** More figures, shown below the services. */
   readonly figures?: readonly { readonly label: string; readonly value: string }[];
@@ -33,7 +35,8 @@ export function liveView(data: LiveViewData, options: LiveViewOptions): string[]
   if (last === undefined) {
     lines.push('waiting for the first tick');
   } else {
-    for (const service of last.services) lines.push(...serviceLines(service, data, options, paint), '');
+    const shown = last.services.filter(({ service }) => data.services?.includes(service) ?? true);
+    for (const service of shown) lines.push(...serviceLines(service, data, options, paint), '');
     for (const fault of last.faults) lines.push(paint('red', `fault: ${fault}`));
     if (last.paused) lines.push(paint('yellow', 'paused by an operator: everything runs at full speed'));
   }
@@ -116,6 +119,14 @@ function serviceLines(service: ServiceReport, data: LiveViewData, options: LiveV
       ),
     },
     {
+      label: 'handling time',
+      value: `${timeOrNone(observation.handlingTimeNs)} mean`,
+      spark: sparkline(
+        history((at) => at.observation.handlingTimeNs),
+        slo.latencyNs,
+      ),
+    },
+    {
       label: 'in flight',
       value: String(observation.inFlight),
       spark: sparkline(history((at) => at.observation.inFlight)),
@@ -182,5 +193,5 @@ function frequencyText(tick: TickReport): string {
   return low === high ? formatKhz(low) : `${formatKhz(low)} to ${formatKhz(high)}`;
 }
 
-const timeOrNone = (ns: number | null) => (ns === null ? 'none' : formatNs(ns));
+export const timeOrNone = (ns: number | null) => (ns === null ? 'none' : formatNs(ns));
 const percent = (share: number) => `${(share * 100).toFixed(0)} %`;

@@ -20,6 +20,7 @@ const status: DaemonStatus = {
   loop: null,
   ticks: { count: 0, missed: 0, faults: 0 },
   changes: { made: 0, refused: 0, refusal: null, needsRestart: [], policies: [] },
+  power: null,
   metrics: null,
   last: null,
 };

@@ -23,11 +23,17 @@ describe('liveView()', () => {
     expect(row(lines, 'load')).toContain('100 rps');
     expect(row(lines, 'p99')).toContain('4.00 ms (80 % of SLO)');
     expect(row(lines, 'socket wait')).toContain('250 µs mean');
+    expect(row(lines, 'handling time')).toContain('900 µs mean');
     expect(row(lines, 'in flight')).toContain('3');
     expect(row(lines, 'frequency')).toContain('1.00 GHz');
     expect(row(lines, 'level')).toContain('0.50');
     expect(row(lines, 'reason')).toContain('pid: as told');
     expect(lines.at(-1)).toBe('a note');
+  });
+
+  test('shows the services that are asked for', () => {
+    expect(liveView({ ...data, services: ['other'] }, plain).join('\n')).not.toContain('web');
+    expect(liveView({ ...data, services: ['web'] }, plain)).toEqual(liveView(data, plain));
   });
 
   test('draws history with the present at the right', () => {

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { formatCpuList, parseCpuList } from '../../src/sysfs/cpu-list.ts';
+import { formatCpuList, parseCpuList } from '../../src/core/cpu-list.ts';
 
 describe('parseCpuList()', () => {
   it.each([

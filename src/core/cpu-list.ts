@@ -1,4 +1,4 @@
-import { cpuId, type CpuId } from '../core/units.ts';
+import { cpuId, type CpuId } from './units.ts';
 
 /** Above any machine's; keeps a damaged file such as `0-4000000000` from filling the memory. */
 const MAX_CPU = 65_535;
