@@ -17,6 +17,7 @@ until_true() {
 controls() { sh /vm/controls.sh; }
 slowed() { [ "$(cat $policy0/scaling_max_freq)" -lt 3200000 ]; }
 property() { systemctl show --property "$1" --value tailgov.service; }
+says_latency() { property StatusText | grep 'echo p99' >/vm/status-text; }
 restarted() { [ "$(property NRestarts)" = "$1" ] && [ "$(property ActiveState)" = active ]; }
 step() { echo "== $1" >>/vm/daemon.log; }
 
@@ -47,7 +48,8 @@ systemctl reload tailgov.service
 # The CPU time of a process is looked at in intervals that grow with what a look costs.
 sleep 10
 tailgov status --json >/vm/status.json
-property StatusText >/vm/status-text
+# Its server has pauses: a status that is taken in one says `idle`.
+until_true 60 says_latency
 systemctl show --property ActiveState,MainPID tailgov.service >/vm/reloaded
 grep -E '^(CapEff|CapBnd|NoNewPrivs|Seccomp):' "/proc/$(property MainPID)/status" >/vm/privileges
 
