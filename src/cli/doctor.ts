@@ -1,5 +1,6 @@
 import { Command } from 'commander';
-import { diagnose, type Finding } from '../compose/diagnose.ts';
+import { diagnose } from '../compose/diagnosis/diagnose.ts';
+import type { Finding } from '../compose/diagnosis/finding.ts';
 import { realTree } from '../sysfs/real-tree.ts';
 
 export function doctorCommand(): Command {
@@ -16,11 +17,13 @@ export function doctorCommand(): Command {
     });
 }
 
-/** A line a check, and one more where there is something to do. */
+/** A line a check, and more where there are alternatives, or something to do. */
 export function doctorLines(findings: readonly Finding[]): string[] {
   const width = Math.max(...findings.map(({ check }) => check.length));
-  return findings.flatMap(({ check, state, detail, remedy }) => {
-    const line = `${state.padEnd('degraded'.length)}  ${check.padEnd(width)}  ${detail}`;
-    return remedy === undefined ? [line] : [line, `${' '.repeat('degraded'.length + width + 4)}→ ${remedy}`];
-  });
+  const indent = ' '.repeat('degraded'.length + width + 4);
+  return findings.flatMap(({ check, state, detail, alternatives = [], remedy }) => [
+    `${state.padEnd('degraded'.length)}  ${check.padEnd(width)}  ${detail}`,
+    ...alternatives.map((alternative) => `${indent}${alternative}`),
+    ...(remedy === undefined ? [] : [`${indent}→ ${remedy}`]),
+  ]);
 }

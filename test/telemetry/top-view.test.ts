@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { cpuId } from '../../src/core/units.ts';
 import type { DaemonStatus } from '../../src/telemetry/daemon-status.ts';
 import { pressTopKey, topLines, type TopState, topView } from '../../src/telemetry/top-view.ts';
 import { tickReport } from '../demo/fixtures.ts';
@@ -48,8 +49,8 @@ describe('topView()', () => {
   });
 
   test('names the CPUs that a service has been given', () => {
-    const point = { ...two.applied.point, cpus: { web: [1] } };
-    const given = { ...two, applied: { ...two.applied, point } } as typeof two;
+    const point = { ...two.applied.point, cpus: { web: [cpuId(1)] } };
+    const given = { ...two, applied: { ...two.applied, point } };
     const text = topView({ ...state, status: { ...governing, last: given }, ticks: [given] }, plain).join('\n');
     expect(text).toContain('cores         1 of 2 cpus (1)');
   });
