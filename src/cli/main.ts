@@ -1,6 +1,6 @@
 import { isMainThread, workerData } from 'node:worker_threads';
 import { Command, CommanderError } from 'commander';
-import { messageOf, PolicyError, TailgovError, UsageError } from '../core/errors.ts';
+import { codeOf, messageOf, PolicyError, TailgovError, UsageError } from '../core/errors.ts';
 import { packageVersion } from './package-root.ts';
 
 /** Each command is loaded when it is needed: `status` need not read the demo's code. */
@@ -49,8 +49,12 @@ function prepare(command: Command): Command {
 function report(error: unknown): number {
   // Commander has already written its message; asking for help is no failure.
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT_USAGE;
-  process.stderr.write(`${error instanceof PolicyError ? '' : 'tailgov: '}${messageOf(error)}\n`);
-  if (error instanceof PolicyError || error instanceof UsageError) return EXIT_USAGE;
+  if (error instanceof PolicyError || error instanceof UsageError) {
+    process.stderr.write(`${error instanceof PolicyError ? '' : 'tailgov: '}${error.message}\n`);
+    return EXIT_USAGE;
+  }
+  // The code is what docs/troubleshoot.md goes by.
+  process.stderr.write(`tailgov: ${messageOf(error)} [${codeOf(error)}]\n`);
   if (!(error instanceof TailgovError) && error instanceof Error && process.env['TAILGOV_DEBUG'] !== undefined) {
     process.stderr.write(`${error.stack}\n`);
   }

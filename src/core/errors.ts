@@ -28,7 +28,7 @@ export class SensorError extends TailgovError<
 
 /** The machine's files cannot be governed or restored as a whole; single refused writes are results, not errors. */
 export class ActuatorError extends TailgovError<
-  'no-cpufreq' | 'journal-failed' | 'already-governed' | 'engage-failed' | 'restore-failed'
+  'no-cpufreq' | 'journal-failed' | 'already-governed' | 'engage-failed'
 > {}
 
 /** One thing that is wrong in a config or policy file. Line and column count from 1. */

@@ -1,17 +1,10 @@
 import { request } from 'node:http';
+import { TailgovError } from '../core/errors.ts';
 import type { TickReport } from '../core/tick-report.ts';
 import type { DaemonStatus, PolicySwap } from './daemon-status.ts';
 
 /** The daemon's control socket cannot be reached, or said no. */
-export class ControlError extends Error {
-  readonly code: 'not-running' | 'no-permission' | 'refused';
-
-  constructor(code: ControlError['code'], message: string) {
-    super(message);
-    this.name = 'ControlError';
-    this.code = code;
-  }
-}
+export class ControlError extends TailgovError<'not-running' | 'no-permission' | 'refused'> {}
 
 /** Asks a daemon through its control socket. Every call rejects with ControlError. */
 export interface ControlClient {
