@@ -1,0 +1,209 @@
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { RawClient } from '../../test/kernel/support/raw-client.ts';
+import { freePort, type Server, startNginx, startRedis } from '../../test/kernel/support/servers.ts';
+import type { ClientView, LoadPlan, OpenLoopClient, Protocol } from './open-loop.ts';
+import { pgbench } from './pgbench.ts';
+
+/** A server under a load that a client of ours (or pgbench) makes. */
+export interface Subject {
+  readonly name: string;
+  /** What is asked of it, in a few words. */
+  readonly what: string;
+  start(client: OpenLoopClient): Promise<RunningSubject>;
+}
+
+export interface RunningSubject {
+  readonly port: number;
+  /** Every process of it, to be kept off the client's CPU. */
+  readonly pids: readonly number[];
+  load(plan: LoadPlan, cpu: number): Promise<ClientView>;
+  stop(): Promise<void>;
+}
+
+export const SUBJECTS: readonly Subject[] = [
+  {
+    name: 'redis',
+    what: 'GET of 4 bytes',
+    start: async (client) => {
+      const server = await startRedis();
+      await exchange(server.port, 'SET key 1234\r\n', '+OK\r\n');
+      return underClient(server, client, { protocol: 'redis', connections: 64 });
+    },
+  },
+  {
+    name: 'memcached',
+    what: 'get of 32 bytes, 4 threads',
+    start: async (client) => {
+      const port = await freePort();
+      const child = spawn('memcached', ['-u', 'nobody', '-l', '127.0.0.1', '-p', String(port), '-t', '4']);
+      const server = await listening(child, port);
+      await exchange(port, `set key 0 0 32\r\n${'x'.repeat(32)}\r\n`, 'STORED\r\n');
+      return underClient(server, client, { protocol: 'memcached', connections: 64 });
+    },
+  },
+  {
+    name: 'nginx-small',
+    what: '256 bytes, keep-alive',
+    start: async (client) =>
+      underClient(await nginxWithFile(256), client, { protocol: 'http', connections: 64, argument: '/file' }),
+  },
+  {
+    name: 'nginx-1mb',
+    what: '1 MB by sendfile, keep-alive',
+    start: async (client) =>
+      underClient(await nginxWithFile(1 << 20), client, { protocol: 'http', connections: 16, argument: '/file' }),
+  },
+  {
+    name: 'nginx-close',
+    what: '256 bytes, a connection a request',
+    start: async (client) =>
+      underClient(await nginxWithFile(256), client, { protocol: 'http-close', connections: 64, argument: '/file' }),
+  },
+  {
+    name: 'haproxy',
+    what: '256 bytes from nginx behind it; the proxy is measured',
+    start: async (client) => {
+      const backend = await nginxWithFile(256);
+      const proxy = await haproxyBefore(backend.port);
+      const running = underClient(proxy, client, { protocol: 'http', connections: 64, argument: '/file' });
+      const stop = async () => {
+        await running.stop();
+        await backend.stop();
+      };
+      return { ...running, pids: [...running.pids, ...familyOf(backend.pid)], stop };
+    },
+  },
+  {
+    name: 'node-cpu',
+    what: 'Node, 2 ms of CPU on average, exponential',
+    start: async (client) => underClient(await nodeServer('cpu', '2'), client, { protocol: 'http', connections: 256 }),
+  },
+  {
+    name: 'inference',
+    what: 'Node, 10 to 200 ms a request, a tenth of it on the CPU',
+    start: async (client) =>
+      underClient(await nodeServer('inference', '10', '200'), client, { protocol: 'http', connections: 256 }),
+  },
+  { name: 'postgresql', what: 'pgbench -S, a process a connection', start: async () => pgbench() },
+];
+
+function underClient(
+  server: Server,
+  client: OpenLoopClient,
+  how: { readonly protocol: Protocol; readonly connections: number; readonly argument?: string },
+): RunningSubject {
+  return {
+    port: server.port,
+    pids: familyOf(server.pid),
+    load: (plan, cpu) => client.run({ ...how, port: server.port }, plan, cpu),
+    stop: () => server.stop(),
+  };
+}
+
+/** A process and its children, once they are there. */
+export function familyOf(pid: number): readonly number[] {
+  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim();
+  return [pid, ...(children === '' ? [] : children.split(' ').flatMap((child) => familyOf(Number(child))))];
+}
+
+async function exchange(port: number, text: string, reply: string): Promise<void> {
+  const client = await RawClient.connect(port);
+  await client.exchange(text, reply.length);
+  await client.close();
+}
+
+async function nginxWithFile(bytes: number): Promise<Server> {
+  const root = mkdtempSync(join(tmpdir(), 'tailgov-accuracy-'));
+  // Its worker is not root.
+  chmodSync(root, 0o755);
+  writeFileSync(join(root, 'file'), 'x'.repeat(bytes));
+  const server = await startNginx(`root ${root}; sendfile on; tcp_nopush on; keepalive_requests 1000000000;`);
+  return {
+    ...server,
+    stop: async () => {
+      await server.stop();
+      rmSync(root, { recursive: true, force: true });
+    },
+  };
+}
+
+async function haproxyBefore(backend: number): Promise<Server> {
+  const port = await freePort();
+  const directory = mkdtempSync(join(tmpdir(), 'tailgov-haproxy-'));
+  const file = join(directory, 'haproxy.cfg');
+  writeFileSync(
+    file,
+    `global
+  maxconn 1000
+  nbthread 1
+defaults
+  mode http
+  timeout connect 5s
+  timeout client 60s
+  timeout server 60s
+  option http-keep-alive
+frontend in
+  bind 127.0.0.1:${port}
+  default_backend out
+backend out
+  http-reuse always
+  server one 127.0.0.1:${backend}
+`,
+  );
+  const server = await listening(spawn('haproxy', ['-db', '-f', file], { stdio: 'ignore' }), port);
+  return {
+    ...server,
+    stop: async () => {
+      await server.stop();
+      rmSync(directory, { recursive: true, force: true });
+    },
+  };
+}
+
+async function nodeServer(...args: string[]): Promise<Server> {
+  const program = fileURLToPath(new URL('node-server.ts', import.meta.url));
+  const child = spawn(process.execPath, ['--import', 'tsx', program, ...args], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const [line] = (await once(createInterface(child.stdout), 'line')) as [string];
+  return { port: Number(line), pid: child.pid!, stop: () => ended(child) };
+}
+
+/** A child that serves on the port, once it does. */
+async function listening(child: ChildProcess, port: number): Promise<Server> {
+  const deadlineMs = performance.now() + 10_000;
+  for (;;) {
+    const client = await RawClient.connect(port).catch(() => undefined);
+    if (client !== undefined) {
+      await client.close();
+      return { port, pid: child.pid!, stop: () => ended(child) };
+    }
+    if (child.exitCode !== null || performance.now() > deadlineMs)
+      throw new Error(`${child.spawnfile} does not listen`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+async function ended(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const exit = once(child, 'exit');
+  child.kill('SIGKILL');
+  await exit;
+}
+
+/** Keeps every thread of the processes on one CPU. */
+export function pinTo(cpu: number, pids: readonly number[]): void {
+  for (const pid of pids) execFileSync('taskset', ['-acp', String(cpu), String(pid)], { stdio: 'ignore' });
+}
+
+/** Where Debian keeps the programs of PostgreSQL's newest version. */
+export function postgresqlPrograms(): string {
+  const versions = readdirSync('/usr/lib/postgresql').sort((a, b) => Number(b) - Number(a));
+  return `/usr/lib/postgresql/${versions[0]}/bin`;
+}
