@@ -98,13 +98,22 @@ struct sock {
 	struct socket *sk_socket;
 };
 
+struct inet_connection_sock {
+	/* What sits on top of TCP, such as kernel TLS; NULL for nothing. */
+	const void *icsk_ulp_ops;
+};
+
 struct tcp_sock {
+	struct inet_connection_sock inet_conn;
+	/* The next byte that will be sent for the first time, and the end of what the application has handed over. */
+	u32 snd_nxt;
+	u32 write_seq;
 	/* The next byte that is expected from the peer; a FIN counts as one. */
 	u32 rcv_nxt;
 	/* The next byte that the application will read. */
 	u32 copied_seq;
 	u64 bytes_received;
-	/* CLOCK_MONOTONIC in ns when a segment was last received or sent. */
+	/* CLOCK_MONOTONIC in ns when TCP last received or sent a segment or, up to the kernels of today, let one be read. */
 	u64 tcp_clock_cache;
 	/* Absent where the kernel is built without MPTCP. */
 	bool is_mptcp;

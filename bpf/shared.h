@@ -14,15 +14,15 @@
 
 enum histogram {
 	HISTOGRAM_LATENCY,
+	/* One entry a request, made when its reply is begun and never moved: this is what counts requests. */
 	HISTOGRAM_SOCKET_WAIT,
 	HISTOGRAM_HANDLING_TIME,
 	HISTOGRAMS,
 };
 
 enum counter {
-	/* Turns whose first byte came, whose reply was begun, and whose socket closed before a reply. */
+	/* Turns whose first byte came, and whose socket closed before a reply. */
 	COUNTER_ARRIVALS,
-	COUNTER_REQUESTS,
 	COUNTER_ABANDONED,
 	/* Turns whose latency is over the target's slo_ns. */
 	COUNTER_OVER_SLO,
@@ -30,7 +30,7 @@ enum counter {
 	COUNTER_UNSOLICITED,
 	/* Events that could not be accounted. */
 	COUNTER_DROPPED,
-	/* Exact sums over COUNTER_REQUESTS turns; the sum of latencies is their sum. */
+	/* Exact sums over all requests; the sum of latencies is their sum. */
 	COUNTER_SOCKET_WAIT_NS,
 	COUNTER_HANDLING_TIME_NS,
 	COUNTERS,

@@ -82,7 +82,8 @@ struct connection {
 	u64 turn_arrival_ns;
 	u64 turn_read_ns;
 	u32 turn_read_seq;
-	u32 reserved2;
+	/* TCP's clock at the newest arrival, its low half. */
+	u32 arrived_clock;
 
 	/* The turn whose reply may still be extended: its last send is exchanged atomically, for two threads may send. */
 	u64 reply_arrival_ns;
@@ -338,23 +339,46 @@ static __always_inline void forget_arrivals_before(struct connection *connection
 		connection->first_seq = seq;
 }
 
-/* TCP has read the clock when it began to process the segment that it now reports. */
+/*
+ * The clock is what costs most here, above all in a virtual machine. But TCP reads it, too, and keeps what it read: when it
+ * begins to process the segment that it now reports, when it has copied what a read takes, and when it begins to transmit.
+ * 0 where that cannot be relied upon: kernel TLS reads and sends at other times.
+ */
+static __always_inline u64 tcp_clock(struct tcp_sock *tcp)
+{
+	return bpf_core_field_exists(tcp->tcp_clock_cache) && !tcp->inet_conn.icsk_ulp_ops ? tcp->tcp_clock_cache : 0;
+}
+
 static __always_inline u64 arrival_time(struct tcp_sock *tcp)
 {
 	return bpf_core_field_exists(tcp->tcp_clock_cache) ? tcp->tcp_clock_cache : bpf_ktime_get_ns();
 }
 
-/* The socket has something to read: new bytes, a FIN, or what was said before. */
-static __always_inline int on_data_ready(struct sock *sk)
+/* Of a read that has just returned: TCP's clock, where it has gone on since the newest arrival. */
+static __always_inline u64 read_time(struct connection *connection, struct tcp_sock *tcp)
 {
-	u32 target = find_target(sk);
+	u64 ns = tcp_clock(tcp);
+
+	return ns && (u32)ns != connection->arrived_clock ? ns : bpf_ktime_get_ns();
+}
+
+/* Of a send that has just returned: TCP's clock, where it has gone on since `before_ns` and nothing waits to be sent. */
+static __always_inline u64 send_time(struct sock *sk, u64 before_ns)
+{
+	struct tcp_sock *tcp = bpf_skc_to_tcp_sock(sk);
+	u64 ns = tcp && tcp->snd_nxt == tcp->write_seq ? tcp_clock(tcp) : 0;
+
+	return ns && elapsed_ns(before_ns, ns) ? ns : bpf_ktime_get_ns();
+}
+
+/* A function of its own, so that a socket of no target saves no registers for it; so are reads and sends. */
+static __noinline int on_target_data_ready(struct sock *sk, u32 target)
+{
 	struct connection *connection;
 	struct tcp_sock *tcp;
 	u32 arrived_seq;
 	u64 now;
 
-	if (!target)
-		return 0;
 	connection = find_connection(sk) ?: create_connection(sk, target);
 	if (!connection)
 		return 0;
@@ -367,6 +391,7 @@ static __always_inline int on_data_ready(struct sock *sk)
 	now = arrival_time(tcp);
 	/* Before the arrival that it covers: a reader drops what lies beyond it. */
 	connection->arrived_seq = arrived_seq;
+	connection->arrived_clock = now;
 	if (connection->stage == STAGE_IDLE) {
 		connection->first_ns = now;
 		connection->first_seq = arrived_seq;
@@ -377,6 +402,14 @@ static __always_inline int on_data_ready(struct sock *sk)
 	if (__sync_val_compare_and_swap(&connection->stage, STAGE_IDLE, STAGE_ARRIVED) == STAGE_IDLE)
 		count_arrival(target, now);
 	return 0;
+}
+
+/* The socket has something to read: new bytes, a FIN, or what was said before. */
+static __always_inline int on_data_ready(struct sock *sk)
+{
+	u32 target = find_target(sk);
+
+	return target ? on_target_data_ready(sk, target) : 0;
 }
 
 static __noinline int remember_reader(struct connection *connection)
@@ -390,21 +423,14 @@ static __noinline int remember_reader(struct connection *connection)
 	return 0;
 }
 
-/* A receive call returned `ret`. The first one of a turn opens it. */
-static __always_inline int on_read(struct sock *sk, int ret, int flags)
+static __noinline int on_target_read(struct sock *sk, u32 target, int ret)
 {
-	struct connection *connection;
+	struct connection *connection = find_connection(sk);
 	struct target_control *control;
 	struct tcp_sock *tcp;
-	u32 target, stage, read_seq;
+	u32 stage, read_seq;
 	u64 now, arrival_ns;
 
-	if (ret <= 0 || (flags & (MSG_PEEK | MSG_OOB | MSG_ERRQUEUE)))
-		return 0;
-	target = find_target(sk);
-	if (!target)
-		return 0;
-	connection = find_connection(sk);
 	if (connection && connection->stage >= STAGE_OPEN)
 		return 0;
 	connection = connection ?: create_connection(sk, target);
@@ -414,7 +440,7 @@ static __always_inline int on_read(struct sock *sk, int ret, int flags)
 	if (!tcp)
 		return 0;
 
-	now = bpf_ktime_get_ns();
+	now = read_time(connection, tcp);
 	/* Not known where the bytes came before the sensor did: then the turn starts here. */
 	read_seq = payload_read(sk, tcp);
 	arrival_ns = arrival_of(connection, read_seq - ret) ?: now;
@@ -433,6 +459,17 @@ static __always_inline int on_read(struct sock *sk, int ret, int flags)
 	if ((control->armed & ALARM_WAITING) && elapsed_ns(arrival_ns, now) > control->wait_budget_ns)
 		raise_alarm(target, ALARM_WAITING, now);
 	return 0;
+}
+
+/* A receive call returned `ret`. The first one of a turn opens it. */
+static __always_inline int on_read(struct sock *sk, int ret, int flags)
+{
+	u32 target;
+
+	if (ret <= 0 || (flags & (MSG_PEEK | MSG_OOB | MSG_ERRQUEUE)))
+		return 0;
+	target = find_target(sk);
+	return target ? on_target_read(sk, target, ret) : 0;
 }
 
 static __always_inline void add_to_histogram(struct stripe *stripe, enum histogram histogram, u64 ns, s32 times)
@@ -461,10 +498,11 @@ static __always_inline bool has_unread(struct sock *sk, struct connection *conne
 	return arrived_seq != connection->turn_read_seq && is_unread(sk, arrived_seq);
 }
 
-static __always_inline void complete_turn(struct sock *sk, struct connection *connection, u64 now)
+static __always_inline void complete_turn(struct sock *sk, struct connection *connection)
 {
 	u64 arrival_ns = connection->turn_arrival_ns;
 	u64 read_ns = connection->turn_read_ns;
+	u64 now = send_time(sk, read_ns);
 	u64 latency_ns = elapsed_ns(arrival_ns, now);
 	u64 socket_wait_ns = elapsed_ns(arrival_ns, read_ns);
 	u64 handling_time_ns = elapsed_ns(read_ns, now);
@@ -483,7 +521,6 @@ static __always_inline void complete_turn(struct sock *sk, struct connection *co
 	next_stage = has_unread(sk, connection) ? STAGE_ARRIVED : STAGE_IDLE;
 	if (__sync_val_compare_and_swap(&connection->stage, STAGE_OPEN, next_stage) != STAGE_OPEN)
 		return;
-	add(stripe, COUNTER_REQUESTS, 1);
 	add(stripe, COUNTER_SOCKET_WAIT_NS, socket_wait_ns);
 	add(stripe, COUNTER_HANDLING_TIME_NS, handling_time_ns);
 	add_to_histogram(stripe, HISTOGRAM_LATENCY, latency_ns, 1);
@@ -535,8 +572,10 @@ static __always_inline bool nothing_read(struct sock *sk)
 }
 
 /* A send with no turn open: the rest of a reply, or unsolicited. */
-static __noinline int on_further_send(struct sock *sk, struct connection *connection, int ret, u64 now)
+static __noinline int on_further_send(struct sock *sk, struct connection *connection, int ret)
 {
+	u64 now = ret > 0 ? send_time(sk, connection->reply_sent_ns) : bpf_ktime_get_ns();
+
 	if (connection->reply == REPLY_SENT && elapsed_ns(connection->reply_sent_ns, now) > extend_gap_ns)
 		connection->reply = REPLY_OVER;
 	if (connection->reply == REPLY_OVER) {
@@ -551,24 +590,30 @@ static __noinline int on_further_send(struct sock *sk, struct connection *connec
 	return 0;
 }
 
-/* A send call returned `ret`. The first one of a turn completes it. */
-static __always_inline int on_send(struct sock *sk, int ret)
+static __noinline int on_target_send(struct sock *sk, u32 target, int ret)
 {
-	u32 target = find_target(sk);
-	struct connection *connection;
+	struct connection *connection = find_connection(sk);
 
-	if (!target || (ret <= 0 && ret != -EAGAIN))
-		return 0;
-	connection = find_connection(sk);
 	if (connection && connection->stage == STAGE_OPEN) {
 		if (ret > 0)
-			complete_turn(sk, connection, bpf_ktime_get_ns());
+			complete_turn(sk, connection);
 	} else if (connection && connection->reply != REPLY_NONE) {
-		on_further_send(sk, connection, ret, bpf_ktime_get_ns());
+		on_further_send(sk, connection, ret);
 	} else if (ret > 0 && is_own_connection(sk) && nothing_read(sk)) {
 		count(target, COUNTER_UNSOLICITED);
 	}
 	return 0;
+}
+
+/* A send call returned `ret`. The first one of a turn completes it. */
+static __always_inline int on_send(struct sock *sk, int ret)
+{
+	u32 target;
+
+	if (ret <= 0 && ret != -EAGAIN)
+		return 0;
+	target = find_target(sk);
+	return target ? on_target_send(sk, target, ret) : 0;
 }
 
 /*

@@ -10,7 +10,6 @@ export const HISTOGRAMS = ['latency', 'socketWait', 'handlingTime'] as const;
 /** `counters[...]` of a stripe, in this order; each has 64 bits. */
 export const COUNTERS = [
   'arrivals',
-  'requests',
   'abandoned',
   'overSlo',
   'unsolicited',

@@ -43,8 +43,9 @@ export class WindowReader {
 
   read(): Window {
     const [latencyCounts, socketWaitCounts, handlingTimeCounts] = HISTOGRAMS.map((_, index) => this.#counts(index));
+    // Each request has one entry here, which a reply that goes on does not move.
+    const requests = socketWaitCounts!.reduce((sum, count) => sum + count);
     // Arrivals last: what completes while we read can then never be more than what has arrived.
-    const requests = this.#advance('requests');
     const abandoned = this.#advance('abandoned');
     const overSlo = this.#advance('overSlo');
     const unsolicited = this.#advance('unsolicited');

@@ -32,7 +32,8 @@ describe('WindowReader', () => {
     const kernel = new Stripes(4);
     kernel.add('arrivals', 5n, 0);
     kernel.add('arrivals', 4n, 3);
-    kernel.add('requests', 6n, 1);
+    kernel.count(40, 4, 1, HISTOGRAMS.indexOf('socketWait'));
+    kernel.count(41, 2, 2, HISTOGRAMS.indexOf('socketWait'));
     kernel.add('abandoned', 1n, 2);
     kernel.add('overSlo', 2n);
     kernel.add('unsolicited', 3n);
@@ -64,16 +65,17 @@ describe('WindowReader', () => {
     for (const stripe of [0, 1]) {
       kernel.count(3, 2 ** 31 - 1, stripe);
       kernel.add('handlingTimeNs', 2n ** 62n - 3n, stripe);
-      kernel.add('requests', 2n ** 32n - 1n, stripe);
+      kernel.count(9, 2 ** 31 - 1, stripe, HISTOGRAMS.indexOf('socketWait'));
       kernel.reader.read();
     }
     kernel.count(3, 11, 1);
     kernel.add('handlingTimeNs', 5n, 1);
-    kernel.add('requests', 2n, 0);
+    kernel.count(9, 2, 0, HISTOGRAMS.indexOf('socketWait'));
+    kernel.count(5, 3, 1, HISTOGRAMS.indexOf('socketWait'));
     const window = kernel.reader.read();
     expect(window.latency.counts[3]).toBe(11);
     expect(window.handlingTime.sumNs).toBe(5);
-    expect(window.requests).toBe(2);
+    expect(window.requests).toBe(5);
   });
 
   it('lets a bucket that turns have left owe them, until as many have come again', () => {
