@@ -53,6 +53,10 @@ enum {
 	MSG_PEEK = 0x2,
 	MSG_ERRQUEUE = 0x2000,
 	SOCK_NOSPACE = 2,
+	IPPROTO_TCP = 6,
+	/* include/uapi/linux/stat.h */
+	S_IFMT = 00170000,
+	S_IFSOCK = 0140000,
 	EAGAIN = 11,
 };
 
@@ -96,6 +100,45 @@ struct socket {
 struct sock {
 	struct sock_common __sk_common;
 	struct socket *sk_socket;
+	u16 sk_protocol;
+};
+
+struct inode {
+	unsigned short i_mode;
+};
+
+struct file {
+	struct inode *f_inode;
+	void *private_data;
+};
+
+struct fdtable {
+	unsigned int max_fds;
+	struct file **fd;
+};
+
+struct files_struct {
+	struct fdtable *fdt;
+};
+
+struct task_struct {
+	struct files_struct *files;
+};
+
+/* The registers of a system call, where the architecture keeps them. */
+struct pt_regs___x86 {
+	unsigned long orig_ax;
+	unsigned long di;
+	unsigned long si;
+	unsigned long dx;
+	unsigned long r10;
+	unsigned long cs;
+};
+
+struct pt_regs___arm64 {
+	u64 regs[31];
+	u64 orig_x0;
+	s32 syscallno;
 };
 
 struct inet_connection_sock {
@@ -117,6 +160,13 @@ struct tcp_sock {
 	u64 tcp_clock_cache;
 	/* Absent where the kernel is built without MPTCP. */
 	bool is_mptcp;
+};
+
+struct bpf_iter__bpf_map_elem {
+	struct bpf_iter_meta *meta;
+	struct bpf_map *map;
+	void *key;
+	void *value;
 };
 
 struct bpf_iter__bpf_sk_storage_map {

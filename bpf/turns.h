@@ -412,12 +412,11 @@ static __always_inline int on_data_ready(struct sock *sk)
 	return target ? on_target_data_ready(sk, target) : 0;
 }
 
-static __noinline int remember_reader(struct connection *connection)
+static __noinline int remember_reader(u32 target)
 {
-	struct reader_key key = { .target = connection->target - 1, .tgid = bpf_get_current_pid_tgid() >> 32 };
+	struct reader_key key = { .target = target - 1, .tgid = bpf_get_current_pid_tgid() >> 32 };
 	u8 value = 0;
 
-	connection->reader_known = true;
 	if (!bpf_map_lookup_elem(&readers, &key))
 		bpf_map_update_elem(&readers, &key, &value, 0);
 	return 0;
@@ -453,8 +452,10 @@ static __noinline int on_target_read(struct sock *sk, u32 target, int ret)
 	    __sync_val_compare_and_swap(&connection->stage, STAGE_IDLE, STAGE_OPEN) == STAGE_IDLE)
 		count_arrival(target, now);
 
-	if (!connection->reader_known)
-		remember_reader(connection);
+	if (!connection->reader_known) {
+		connection->reader_known = true;
+		remember_reader(target);
+	}
 	control = control_of(target);
 	if ((control->armed & ALARM_WAITING) && elapsed_ns(arrival_ns, now) > control->wait_budget_ns)
 		raise_alarm(target, ALARM_WAITING, now);
@@ -498,18 +499,30 @@ static __always_inline bool has_unread(struct sock *sk, struct connection *conne
 	return arrived_seq != connection->turn_read_seq && is_unread(sk, arrived_seq);
 }
 
+static __always_inline void record_turn(u32 target, struct stripe *stripe, u64 arrival_ns, u64 read_ns, u64 now)
+{
+	u64 latency_ns = elapsed_ns(arrival_ns, now);
+	u64 socket_wait_ns = elapsed_ns(arrival_ns, read_ns);
+	u64 handling_time_ns = elapsed_ns(read_ns, now);
+	u64 slo_ns = control_of(target)->slo_ns;
+
+	add(stripe, COUNTER_SOCKET_WAIT_NS, socket_wait_ns);
+	add(stripe, COUNTER_HANDLING_TIME_NS, handling_time_ns);
+	add_to_histogram(stripe, HISTOGRAM_LATENCY, latency_ns, 1);
+	add_to_histogram(stripe, HISTOGRAM_SOCKET_WAIT, socket_wait_ns, 1);
+	add_to_histogram(stripe, HISTOGRAM_HANDLING_TIME, handling_time_ns, 1);
+	if (slo_ns && latency_ns > slo_ns)
+		count_late(target, stripe, now);
+}
+
 static __always_inline void complete_turn(struct sock *sk, struct connection *connection)
 {
 	u64 arrival_ns = connection->turn_arrival_ns;
 	u64 read_ns = connection->turn_read_ns;
 	u64 now = send_time(sk, read_ns);
-	u64 latency_ns = elapsed_ns(arrival_ns, now);
-	u64 socket_wait_ns = elapsed_ns(arrival_ns, read_ns);
-	u64 handling_time_ns = elapsed_ns(read_ns, now);
 	u32 target = connection->target;
 	struct stripe *stripe = stripe_of(target);
 	u32 next_stage;
-	u64 slo_ns;
 
 	if (!stripe)
 		return;
@@ -521,14 +534,7 @@ static __always_inline void complete_turn(struct sock *sk, struct connection *co
 	next_stage = has_unread(sk, connection) ? STAGE_ARRIVED : STAGE_IDLE;
 	if (__sync_val_compare_and_swap(&connection->stage, STAGE_OPEN, next_stage) != STAGE_OPEN)
 		return;
-	add(stripe, COUNTER_SOCKET_WAIT_NS, socket_wait_ns);
-	add(stripe, COUNTER_HANDLING_TIME_NS, handling_time_ns);
-	add_to_histogram(stripe, HISTOGRAM_LATENCY, latency_ns, 1);
-	add_to_histogram(stripe, HISTOGRAM_SOCKET_WAIT, socket_wait_ns, 1);
-	add_to_histogram(stripe, HISTOGRAM_HANDLING_TIME, handling_time_ns, 1);
-	slo_ns = control_of(target)->slo_ns;
-	if (slo_ns && latency_ns > slo_ns)
-		count_late(target, stripe, now);
+	record_turn(target, stripe, arrival_ns, read_ns, now);
 
 	/* Asked again: what arrived just before IDLE was seen by nobody. */
 	if (next_stage == STAGE_IDLE && has_unread(sk, connection))
@@ -539,15 +545,14 @@ static __always_inline void complete_turn(struct sock *sk, struct connection *co
 		count_arrival(target, now);
 }
 
-/* A further send of a reply: the turn lasted until now. */
-static __noinline int extend_turn(struct connection *connection, u64 now)
+/* A further send of a reply: the turn lasted until now. `last_sent_ns` points to where the time of the last send is kept. */
+static __noinline int extend_turn(u32 target, u64 arrival_ns, u64 read_ns, u64 *last_sent_ns, u64 now)
 {
-	u64 sent_ns = __sync_lock_test_and_set(&connection->reply_sent_ns, now);
-	u64 old_latency_ns = elapsed_ns(connection->reply_arrival_ns, sent_ns);
-	u64 new_latency_ns = elapsed_ns(connection->reply_arrival_ns, now);
-	u64 old_handling_time_ns = elapsed_ns(connection->reply_read_ns, sent_ns);
-	u64 new_handling_time_ns = elapsed_ns(connection->reply_read_ns, now);
-	u32 target = connection->target;
+	u64 sent_ns = __sync_lock_test_and_set(last_sent_ns, now);
+	u64 old_latency_ns = elapsed_ns(arrival_ns, sent_ns);
+	u64 new_latency_ns = elapsed_ns(arrival_ns, now);
+	u64 old_handling_time_ns = elapsed_ns(read_ns, sent_ns);
+	u64 new_handling_time_ns = elapsed_ns(read_ns, now);
 	struct stripe *stripe = stripe_of(target);
 	u64 slo_ns = control_of(target)->slo_ns;
 
@@ -585,7 +590,8 @@ static __noinline int on_further_send(struct sock *sk, struct connection *connec
 		connection->reply = REPLY_CUT_SHORT;
 	} else {
 		connection->reply = out_of_space(sk) ? REPLY_CUT_SHORT : REPLY_SENT;
-		extend_turn(connection, now);
+		extend_turn(connection->target, connection->reply_arrival_ns, connection->reply_read_ns,
+			    &connection->reply_sent_ns, now);
 	}
 	return 0;
 }

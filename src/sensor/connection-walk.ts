@@ -19,15 +19,20 @@ const AT_LEAST_EVERY_NS = NS_PER_S;
 /** Looks at every connection's state for what no cumulative figure tells: when the oldest turn in flight arrived. */
 export class ConnectionWalk {
   readonly #object: BpfObject;
+  readonly #connections: string;
   readonly #clock: Clock;
   readonly #results: BigUint64Array;
   #endedNs: bigint | undefined;
   #tookNs = 0;
 
-  /** @param memory the object's .bss, writable */
-  constructor(object: BpfObject, memory: MappedMemory, clock: Clock) {
+  /**
+   * @param connections the map that it goes over
+   * @param memory the object's .bss, writable
+   */
+  constructor(object: BpfObject, connections: string, memory: MappedMemory, clock: Clock) {
     const { offset, size } = variableOffset(object.map('.bss'), 'walk_results');
     this.#object = object;
+    this.#connections = connections;
     this.#clock = clock;
     this.#results = new BigUint64Array(memory.buffer, offset, size / 8);
   }
@@ -41,7 +46,7 @@ export class ConnectionWalk {
   walk(): void {
     const startNs = this.#clock.monotonicNs();
     this.#results.fill(0n);
-    this.#object.iterate(PROGRAM, this.#object.map('connections'));
+    this.#object.iterate(PROGRAM, this.#object.map(this.#connections));
     this.#endedNs = this.#clock.monotonicNs();
     this.#tookNs = Number(this.#endedNs - startNs);
   }

@@ -12,11 +12,13 @@ export interface Probe {
 
 /** A way to hear of arrivals, reads, sends and closings. */
 export interface ProbeMethod {
-  readonly name: Extract<SensorMethod, 'tracepoint' | 'fentry'>;
+  readonly name: Extract<SensorMethod, 'tracepoint' | 'fentry' | 'syscall'>;
   readonly objectName: string;
   /** In words, for who lacks it. */
   readonly availability: string;
   readonly probes: readonly Probe[];
+  /** The map that holds the state of each connection, which a walk goes over. */
+  readonly connections: 'connections' | 'pairings';
 }
 
 const STATE_CHANGED = { program: 'state_changed', kind: 'tracepoint', at: 'inet_sock_set_state' } as const;
@@ -28,6 +30,7 @@ export const PROBE_METHODS: readonly ProbeMethod[] = [
   {
     name: 'tracepoint',
     objectName: 'turns.bpf.o',
+    connections: 'connections',
     availability: 'Linux 6.3 or later',
     probes: [
       { program: 'data_ready', kind: 'tracepoint', at: 'sk_data_ready' },
@@ -40,6 +43,7 @@ export const PROBE_METHODS: readonly ProbeMethod[] = [
   {
     name: 'fentry',
     objectName: 'turns-fentry.bpf.o',
+    connections: 'connections',
     availability: 'Linux 5.12 or later, on arm64 6.0',
     probes: [
       { program: 'data_ready', kind: 'function', at: 'sock_def_readable' },
@@ -53,10 +57,17 @@ export const PROBE_METHODS: readonly ProbeMethod[] = [
       STATE_CHANGED,
     ],
   },
+  {
+    name: 'syscall',
+    objectName: 'turns-syscall.bpf.o',
+    connections: 'pairings',
+    availability: 'Linux 5.8 or later, on x86-64 and arm64',
+    probes: [{ program: 'call_returned', kind: 'tracepoint', at: 'sys_exit' }, STATE_CHANGED],
+  },
 ];
 
 /** `auto`: the best one that the kernel offers. */
-export const METHOD_CHOICES = ['auto', 'tracepoint', 'fentry'] as const;
+export const METHOD_CHOICES = ['auto', 'tracepoint', 'fentry', 'syscall'] as const;
 export type MethodChoice = (typeof METHOD_CHOICES)[number];
 
 /** Whether the kernel has what a probe is attached to. */

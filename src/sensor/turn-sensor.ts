@@ -11,6 +11,7 @@ import type { OpenedSensor } from './opened-sensor.ts';
 import { type ChosenMethod, explainRefusal } from './probe-kernel.ts';
 import type { ProbeMethod } from './probe-methods.ts';
 import { inInitialPidNamespace, procTimes } from './process-times.ts';
+import { syscallRoles } from './syscall-roles.ts';
 import { TargetControl } from './target-control.ts';
 import type { TargetSpec } from './target-spec.ts';
 import { WindowReader } from './window-reader.ts';
@@ -63,7 +64,7 @@ export class TurnSensor implements OpenedSensor {
       const stripeShift = Math.floor(Math.log2(Math.min(MOST_STRIPES, possibleCpus())));
       load(object, setup, stripeShift);
       const memory = object.map('.bss').mmap({ writable: true });
-      this.#walk = new ConnectionWalk(object, memory, setup.clock);
+      this.#walk = new ConnectionWalk(object, setup.method.connections, memory, setup.clock);
       this.#targets = setup.targets.map((spec, index) => {
         const controls = variableOffset(object.map('.bss'), 'controls').offset;
         return {
@@ -183,6 +184,7 @@ function load(object: BpfObject, setup: Setup, stripeShift: number): void {
   object.setRodata('extend_gap_ns', bytesOf(new BigUint64Array([BigInt(setup.extendGapNs)])));
   object.setRodata('netns_inum', bytesOf(new Uint32Array([ownNetns])));
   object.setRodata('stripe_shift', bytesOf(new Uint32Array([stripeShift])));
+  if (setup.method.name === 'syscall') object.setRodata('syscall_roles', syscallRoles(process.arch));
   for (const probe of setup.method.probes) object.setAutoload(probe.program, setup.probes.includes(probe));
   object.map('stripes').setMaxEntries(setup.targets.length << stripeShift);
   object.load();

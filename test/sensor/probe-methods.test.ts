@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { chooseMethod, PROBE_METHODS, type Probe } from '../../src/sensor/probe-methods.ts';
 
-const [tracepoint, fentry] = PROBE_METHODS as [(typeof PROBE_METHODS)[0], (typeof PROBE_METHODS)[0]];
+type Method = (typeof PROBE_METHODS)[0];
+const [tracepoint, fentry, syscall] = PROBE_METHODS as [Method, Method, Method];
 const named =
   (...names: readonly string[]) =>
   ({ at }: Probe) =>
@@ -15,6 +16,11 @@ describe('chooseMethod()', () => {
   it('takes the tracepoints where there are any, and functions where there are none', () => {
     expect(chooseMethod('auto', () => true)).toBe(tracepoint);
     expect(chooseMethod('auto', without('sock_send_length'))).toBe(fentry);
+  });
+
+  it('takes system calls last of all', () => {
+    expect(chooseMethod('auto', without('sock_send_length', 'inet_recvmsg'))).toBe(syscall);
+    expect(chooseMethod('syscall', () => true)).toBe(syscall);
   });
 
   it('takes what is asked for by name, or nothing', () => {
@@ -35,7 +41,8 @@ describe('chooseMethod()', () => {
     expect(chooseMethod('auto', named('sk_data_ready', 'inet_sock_set_state', 'inet_sendmsg'))).toEqual({
       problem:
         "method 'tracepoint' needs tracepoint sock_recv_length, tracepoint sock_send_length (Linux 6.3 or later); " +
-        "method 'fentry' needs function sock_def_readable, function inet_recvmsg (Linux 5.12 or later, on arm64 6.0)",
+        "method 'fentry' needs function sock_def_readable, function inet_recvmsg (Linux 5.12 or later, on arm64 6.0); " +
+        "method 'syscall' needs tracepoint sys_exit (Linux 5.8 or later, on x86-64 and arm64)",
     });
   });
 });

@@ -1,4 +1,4 @@
-/** The sensor on a kernel that lacks the tracepoints: Linux 6.1, with fentry. */
+/** The sensor on a kernel that lacks the tracepoints: Linux 6.1, with fentry and with system calls alone. */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -84,6 +84,35 @@ describe('method fentry counts exactly', () => {
     const { counts, oldestInFlightMs } = caseOf('never answered');
     expect(counts).toMatchObject({ arrivals: 3, requests: 0, inFlight: 3 });
     expect(oldestInFlightMs).toBeGreaterThanOrEqual(1000);
+  });
+});
+
+describe('method syscall, at the same time', () => {
+  it.each([
+    ['redis', 1009],
+    ['nginx', 101],
+    ['nginx, a large file to a slow client', 1],
+    ['sendfile', 13],
+    ['IPv6', 13],
+    ['partial reads', 7],
+    ['a look', 5],
+    ['a late read', 5],
+  ])('counts %s: %d requests, and no socket wait', (name, requests) => {
+    const { counts, socketWaitMs, latencyMs, handlingMs } = report.syscallCases[name]!;
+    expect(counts).toEqual({
+      ...{ arrivals: requests, requests, inFlight: 0 },
+      ...{ overSlo: 0, abandoned: 0, unsolicited: 0, dropped: 0 },
+    });
+    expect(socketWaitMs).toBe(0);
+    expect(latencyMs).toBe(handlingMs);
+  });
+
+  it.each(['abandoned by the client', 'reset by the server'])('%s', (name) => {
+    expect(report.syscallCases[name]!.counts).toMatchObject({ arrivals: 3, requests: 0, abandoned: 3, inFlight: 0 });
+  });
+
+  it('what is never answered is in flight', () => {
+    expect(report.syscallCases['never answered']!.counts).toMatchObject({ arrivals: 3, requests: 0, inFlight: 3 });
   });
 });
 

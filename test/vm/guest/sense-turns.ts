@@ -35,6 +35,8 @@ export interface SenseReport {
   /** Of `tracepoint` asked for by name. */
   readonly refusal: string;
   readonly cases: Readonly<Record<string, CaseReport>>;
+  /** The same cases, seen by method `syscall` at the same time. */
+  readonly syscallCases: Readonly<Record<string, CaseReport>>;
   /** The lines of `tailgov observe --json`. */
   readonly observed: string;
 }
@@ -198,35 +200,47 @@ const say = (what: string) => console.log(`sense: ${what} (${((performance.now()
 
 const servers = await Promise.all(CASES.map(({ start }) => start()));
 say('servers run');
-const sensor = openSensor({
+const options = {
   targets: CASES.map(({ name }, index) => ({ name, ports: [servers[index]!.port] })),
   extendGapNs: EXTEND_GAP_MS * NS_PER_MS,
   objectDirectory: job.objectDirectory,
-});
-say('the sensor is open');
+};
+const sensor = openSensor(options);
+const syscallSensor = openSensor({ ...options, method: 'syscall' });
+say('the sensors are open');
 // What was counted until now, if anything, belongs to no case.
 sensor.read();
+syscallSensor.read();
 
+const reportOf = (tally: Tally): CaseReport => ({
+  counts: { ...tally.counts, inFlight: tally.last!.inFlight },
+  latencyMs: tally.latency.sumNs / NS_PER_MS,
+  longestMs: tally.latency.maxNs / NS_PER_MS,
+  socketWaitMs: tally.socketWait.sumNs / NS_PER_MS,
+  handlingMs: tally.handlingTime.sumNs / NS_PER_MS,
+  oldestInFlightMs: tally.last!.oldestInFlightNs / NS_PER_MS,
+});
 const cases: Record<string, CaseReport> = {};
+const syscallCases: Record<string, CaseReport> = {};
 for (const [index, { name, drive }] of CASES.entries()) {
   const tally = new Tally(sensor, index);
+  const syscallTally = new Tally(syscallSensor, index);
   await tally.settle(await drive(servers[index]!));
-  cases[name] = {
-    counts: { ...tally.counts, inFlight: tally.last!.inFlight },
-    latencyMs: tally.latency.sumNs / NS_PER_MS,
-    longestMs: tally.latency.maxNs / NS_PER_MS,
-    socketWaitMs: tally.socketWait.sumNs / NS_PER_MS,
-    handlingMs: tally.handlingTime.sumNs / NS_PER_MS,
-    oldestInFlightMs: tally.last!.oldestInFlightNs / NS_PER_MS,
-  };
+  syscallTally.read();
+  cases[name] = reportOf(tally);
+  syscallCases[name] = reportOf(syscallTally);
   say(name);
 }
 const { method } = sensor;
 sensor.close();
+syscallSensor.close();
 const observe = ['observe', '--port', `${servers[0]!.port}`, '--duration', '100ms', '--json'];
 const observed = execFileSync(process.execPath, [job.program, ...observe], { encoding: 'utf8' });
 say('observed');
-writeFileSync('/vm/report.json', JSON.stringify({ method, refusal: refusalOf('tracepoint'), cases, observed }));
+writeFileSync(
+  '/vm/report.json',
+  JSON.stringify({ method, refusal: refusalOf('tracepoint'), cases, syscallCases, observed }),
+);
 for (const server of servers) await server.stop();
 // The client's side of what is never answered is still open.
 process.exit(0);

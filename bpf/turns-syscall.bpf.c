@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0-only)
+/*
+ * The `syscall` method: turns from system calls alone, for kernels that offer neither the trace points nor fentry, and as
+ * the baseline that the other methods are compared with. Reconstructed from the description of eBeeMetrics: a read that
+ * returned bytes begins a request, the next write to the same connection completes it.
+ *
+ * What it does not see: how long the bytes waited in the socket (socket wait is always 0), bytes that a partial read left,
+ * io_uring, splice, and calls of 32-bit programs. A turn's time runs from the read's end: a read that blocks would count
+ * its idle time otherwise. The descriptor is resolved to its socket, so that a descriptor that was duplicated, inherited or
+ * used again is not taken for another connection.
+ */
+#include "turns.h"
+#include <bpf/bpf_tracing.h>
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+#define SYSCALLS 512 /* a power of two */
+/* In syscall_roles: the role, and from bit 4 on which argument holds flags as of recv(2); 0: none does. */
+#define ROLE_READ 1
+#define ROLE_SEND 2
+#define ROLE_MASK 0xf
+#define FLAGS_SHIFT 4
+/* __USER32_CS of x86. */
+#define USER32_CS 0x23
+
+/* By number: what a system call does. Set before the object is loaded, for numbers differ between architectures. */
+const volatile u8 syscall_roles[SYSCALLS] = {};
+
+struct pairing {
+	u64 read_ns;
+	u64 sent_ns;
+	u32 stage;
+	u8 target;
+	u8 reply;
+	u16 reserved;
+};
+
+/*
+ * Purpose: the state of each connection to a target. Key: the address of its socket. Value: struct pairing. Lifetime: until
+ * the connection closes. Full: the connection that was used least recently goes; a turn that was open on it stays in flight.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 65536);
+	__type(key, u64);
+	__type(value, struct pairing);
+} pairings SEC(".maps");
+
+/* SYSCALLS, which has no role, for what is no call of a 64-bit program. */
+static __always_inline u64 call_number(struct pt_regs *regs)
+{
+	struct pt_regs___x86 *x86 = (void *)regs;
+	struct pt_regs___arm64 *arm64 = (void *)regs;
+
+	if (bpf_core_field_exists(x86->orig_ax))
+		return x86->cs == USER32_CS ? SYSCALLS : x86->orig_ax;
+	return bpf_core_field_exists(arm64->syscallno) ? (u32)arm64->syscallno : SYSCALLS;
+}
+
+static __always_inline u64 first_argument(struct pt_regs *regs)
+{
+	struct pt_regs___x86 *x86 = (void *)regs;
+	struct pt_regs___arm64 *arm64 = (void *)regs;
+
+	return bpf_core_field_exists(x86->orig_ax) ? x86->di : arm64->orig_x0;
+}
+
+/* The flags of a receive call, 0 for a call that has none. */
+static __always_inline u64 flags_of(struct pt_regs *regs, u32 role)
+{
+	struct pt_regs___x86 *x86 = (void *)regs;
+	struct pt_regs___arm64 *arm64 = (void *)regs;
+	u32 at = role >> FLAGS_SHIFT;
+
+	if (bpf_core_field_exists(x86->orig_ax))
+		return at == 2 ? x86->dx : at == 3 ? x86->r10 : 0;
+	return at == 2 ? arm64->regs[2] : at == 3 ? arm64->regs[3] : 0;
+}
+
+/* What the caller's descriptor `fd` stands for; NULL where that is no socket. */
+static __always_inline struct socket *socket_of(u32 fd)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
+	struct file **files = BPF_CORE_READ(table, fd);
+	struct file *file = NULL;
+
+	if (fd >= BPF_CORE_READ(table, max_fds) || bpf_probe_read_kernel(&file, sizeof(file), files + fd) || !file ||
+	    (BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) != S_IFSOCK)
+		return NULL;
+	return BPF_CORE_READ(file, private_data);
+}
+
+/* As find_target() and is_own_connection(), of a socket that may be gone any moment. */
+static __always_inline u32 target_of(struct sock *sk)
+{
+	u16 family = BPF_CORE_READ(sk, __sk_common.skc_family);
+	u32 target = port_target[BPF_CORE_READ(sk, __sk_common.skc_num)];
+
+	if (!target || (family != AF_INET && family != AF_INET6) || BPF_CORE_READ(sk, sk_protocol) != IPPROTO_TCP ||
+	    BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum) != netns_inum)
+		return 0;
+	return target;
+}
+
+static __always_inline int read_returned(u64 sk, u32 target)
+{
+	struct pairing *pairing = bpf_map_lookup_elem(&pairings, &sk);
+	u64 now;
+
+	if (!pairing) {
+		struct pairing fresh = { .target = target };
+
+		bpf_map_update_elem(&pairings, &sk, &fresh, BPF_NOEXIST);
+		pairing = bpf_map_lookup_elem(&pairings, &sk);
+		remember_reader(target);
+	}
+	if (!pairing) {
+		count(target, COUNTER_DROPPED);
+		return 0;
+	}
+	if (pairing->stage == STAGE_OPEN)
+		return 0;
+	now = bpf_ktime_get_ns();
+	pairing->read_ns = now;
+	if (__sync_val_compare_and_swap(&pairing->stage, STAGE_IDLE, STAGE_OPEN) == STAGE_IDLE)
+		count_arrival(target, now);
+	return 0;
+}
+
+static __always_inline int send_returned(u64 sk, u32 target, struct socket *socket)
+{
+	struct pairing *pairing = bpf_map_lookup_elem(&pairings, &sk);
+	u64 now = bpf_ktime_get_ns();
+	u64 read_ns;
+	u8 reply = BPF_CORE_READ(socket, flags) & (1 << SOCK_NOSPACE) ? REPLY_CUT_SHORT : REPLY_SENT;
+	struct stripe *stripe;
+
+	if (!pairing)
+		return 0;
+	read_ns = pairing->read_ns;
+	if (__sync_val_compare_and_swap(&pairing->stage, STAGE_OPEN, STAGE_IDLE) == STAGE_OPEN) {
+		pairing->sent_ns = now;
+		pairing->reply = reply;
+		stripe = stripe_of(target);
+		if (stripe)
+			record_turn(target, stripe, read_ns, read_ns, now);
+		return 0;
+	}
+	if (pairing->reply == REPLY_SENT && elapsed_ns(pairing->sent_ns, now) > extend_gap_ns)
+		pairing->reply = REPLY_OVER;
+	if (pairing->reply == REPLY_OVER || pairing->reply == REPLY_NONE) {
+		count(target, COUNTER_UNSOLICITED);
+		return 0;
+	}
+	pairing->reply = reply;
+	return extend_turn(target, read_ns, read_ns, &pairing->sent_ns, now);
+}
+
+/* Every system call comes here: what moved no bytes, or is of no interest, leaves first. */
+SEC("tp_btf/sys_exit")
+int BPF_PROG(call_returned, struct pt_regs *regs, long ret)
+{
+	struct socket *socket;
+	struct sock *sk;
+	u32 role, target;
+	u64 number;
+
+	if (ret <= 0)
+		return 0;
+	number = call_number(regs);
+	role = number < SYSCALLS ? syscall_roles[number & (SYSCALLS - 1)] : 0;
+	if (!role || (flags_of(regs, role) & (MSG_PEEK | MSG_OOB | MSG_ERRQUEUE)))
+		return 0;
+	socket = socket_of(first_argument(regs));
+	sk = socket ? BPF_CORE_READ(socket, sk) : NULL;
+	target = sk ? target_of(sk) : 0;
+	if (!target)
+		return 0;
+	return (role & ROLE_MASK) == ROLE_READ ? read_returned((u64)sk, target) :
+						 send_returned((u64)sk, target, socket);
+}
+
+/* No reply can follow: what was open is abandoned, and the state freed. A socket's address may be used again after it. */
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(state_changed, struct sock *sk, int old_state, int new_state)
+{
+	u64 key = (u64)sk;
+	struct pairing *pairing;
+
+	if (new_state != TCP_FIN_WAIT1 && new_state != TCP_LAST_ACK && new_state != TCP_CLOSING && new_state != TCP_CLOSE)
+		return 0;
+	pairing = bpf_map_lookup_elem(&pairings, &key);
+	if (!pairing)
+		return 0;
+	if (__sync_lock_test_and_set(&pairing->stage, STAGE_CLOSED) == STAGE_OPEN)
+		count(pairing->target, COUNTER_ABANDONED);
+	bpf_map_delete_elem(&pairings, &key);
+	return 0;
+}
+
+SEC("iter/bpf_map_elem")
+int walk_connections(struct bpf_iter__bpf_map_elem *context)
+{
+	struct pairing *pairing = context->value;
+	struct walk_result *result;
+
+	/* NULL: the end of the walk. */
+	if (!pairing || pairing->stage != STAGE_OPEN)
+		return 0;
+	result = &walk_results[(pairing->target - 1) & (MAX_TARGETS - 1)];
+	result->in_flight++;
+	if (!result->oldest_arrival_ns || pairing->read_ns < result->oldest_arrival_ns)
+		result->oldest_arrival_ns = pairing->read_ns;
+	return 0;
+}

@@ -1,0 +1,147 @@
+/** The method `syscall`, on the kernel of this machine. */
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { NS_PER_MS } from '../../src/core/units.ts';
+import { openSensor } from '../../src/sensor/open-sensor.ts';
+import { buildBpf, type BuiltBpf } from './support/build-bpf.ts';
+import { RawClient } from './support/raw-client.ts';
+import { ScriptedServers, type Server, startNginx, startRedis } from './support/servers.ts';
+import { Tally } from './support/tally.ts';
+
+const PING = 'PING\r\n';
+const PONG_BYTES = '+PONG\r\n'.length;
+
+let bpf: BuiltBpf;
+let scripted: ScriptedServers;
+const cleanups: (() => unknown)[] = [];
+
+beforeAll(() => {
+  bpf = buildBpf();
+  scripted = new ScriptedServers();
+});
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
+});
+afterAll(() => {
+  bpf.remove();
+  scripted.remove();
+});
+
+async function use(server: Promise<Server>): Promise<Server> {
+  const started = await server;
+  cleanups.push(() => started.stop());
+  return started;
+}
+
+async function client(server: Server): Promise<RawClient> {
+  const connected = await RawClient.connect(server.port);
+  cleanups.push(() => connected.close());
+  return connected;
+}
+
+function observe(server: Server, extendGapMs = 50): Tally {
+  const targets = [{ name: 'server', ports: [server.port] }];
+  const sensor = openSensor({
+    targets,
+    objectDirectory: bpf.directory,
+    method: 'syscall',
+    extendGapNs: extendGapMs * NS_PER_MS,
+  });
+  cleanups.push(() => sensor.close());
+  expect(sensor.method).toBe('syscall');
+  return new Tally(sensor);
+}
+
+/** What was counted hangs together, and no time is claimed for what the method cannot see. */
+function expectSound(tally: Tally): void {
+  const { arrivals, requests, abandoned, dropped } = tally.counts;
+  expect(arrivals).toBe(requests + abandoned + tally.last!.inFlight);
+  expect(dropped).toBe(0);
+  expect(tally.socketWait.sumNs).toBe(0);
+  expect(tally.latency.sumNs).toBe(tally.handlingTime.sumNs);
+  expect(tally.last!.method).toBe('syscall');
+}
+
+describe('method syscall counts real servers exactly', () => {
+  it('Redis: 10,007 requests over 7 connections that are kept alive', async () => {
+    const redis = await use(startRedis());
+    const tally = observe(redis);
+    const clients = await Promise.all(Array.from({ length: 7 }, () => client(redis)));
+    let left = 10_007;
+    await Promise.all(
+      clients.map(async (each) => {
+        while (left-- > 0) await each.exchange(PING, PONG_BYTES);
+      }),
+    );
+
+    const expected = { arrivals: 10_007, requests: 10_007, abandoned: 0, unsolicited: 0, inFlight: 0 };
+    expect(await tally.settle(expected)).toEqual(expected);
+    expectSound(tally);
+    expect(tally.latency.count).toBe(10_007);
+    expect(tally.latency.sumNs).toBeGreaterThan(0);
+  });
+
+  it('nginx: 211 requests, each over a connection of its own', async () => {
+    const nginx = await use(
+      startNginx('keepalive_timeout 0; default_type text/plain; location / { return 200 "hello"; }'),
+    );
+    const tally = observe(nginx);
+    for (let sent = 0; sent < 211; sent++) {
+      const one = await RawClient.connect(nginx.port);
+      one.send('GET / HTTP/1.1\r\nHost: localhost\r\n\r\n');
+      await one.receive('HTTP/1.1 200 OK'.length);
+      await one.close();
+    }
+
+    const expected = { arrivals: 211, requests: 211, abandoned: 0, inFlight: 0 };
+    expect(await tally.settle(expected)).toEqual(expected);
+    expectSound(tally);
+  });
+});
+
+describe('method syscall', () => {
+  it('misses what waits in the socket before a late read', async () => {
+    const server = await use(scripted.start('q1 w30 r1 s1'));
+    const tally = observe(server);
+    const one = await client(server);
+    for (let turn = 0; turn < 5; turn++) await one.exchange('a', 1);
+
+    expect(await tally.settle({ requests: 5, inFlight: 0 })).toEqual({ requests: 5, inFlight: 0 });
+    expectSound(tally);
+  });
+
+  it('takes a look with MSG_PEEK for no read', async () => {
+    const server = await use(scripted.start('p1 w20 r1 s1'));
+    const tally = observe(server);
+    const one = await client(server);
+    for (let turn = 0; turn < 5; turn++) await one.exchange('a', 1);
+
+    expect(await tally.settle({ requests: 5, inFlight: 0 })).toEqual({ requests: 5, inFlight: 0 });
+    expectSound(tally);
+  });
+
+  it('a send within the gap extends the turn, one after it is unsolicited', async () => {
+    const server = await use(scripted.start('r1 s1 w5 s1 w1500 s1'));
+    const tally = observe(server, 1000);
+    const one = await client(server);
+    await one.exchange('a', 3);
+
+    const expected = { requests: 1, unsolicited: 1, inFlight: 0 };
+    expect(await tally.settle(expected)).toEqual(expected);
+    expectSound(tally);
+    expect(tally.latency.sumNs).toBeGreaterThanOrEqual(5 * NS_PER_MS);
+    expect(tally.latency.sumNs).toBeLessThan(1500 * NS_PER_MS);
+  });
+
+  it('tells what is in flight and how old it is, and counts it as abandoned when its connection closes', async () => {
+    const server = await use(scripted.start('r1'));
+    const tally = observe(server);
+    const clients = await Promise.all([client(server), client(server), client(server)]);
+    for (const each of clients) each.send('a');
+    expect(await tally.settle({ arrivals: 3, inFlight: 3 })).toEqual({ arrivals: 3, inFlight: 3 });
+    await expect.poll(() => tally.read().oldestInFlightNs, { timeout: 20_000 }).toBeGreaterThan(200 * NS_PER_MS);
+    expect(tally.last!.inFlight).toBe(3);
+    for (const each of clients) await each.close();
+    expect(await tally.settle({ abandoned: 3, inFlight: 0 })).toEqual({ abandoned: 3, inFlight: 0 });
+    expectSound(tally);
+  });
+});
