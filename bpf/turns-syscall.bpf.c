@@ -77,27 +77,30 @@ static __always_inline u64 flags_of(struct pt_regs *regs, u32 role)
 	return at == 2 ? arm64->regs[2] : at == 3 ? arm64->regs[3] : 0;
 }
 
-/* What the caller's descriptor `fd` stands for; NULL where that is no socket. */
-static __always_inline struct socket *socket_of(u32 fd)
+/* The caller's open file `fd`, or NULL. */
+static __always_inline struct file *file_of(u32 fd)
 {
-	struct task_struct *task = (void *)bpf_get_current_task();
-	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
-	struct file **files = BPF_CORE_READ(table, fd);
+	struct fdtable *table = bpf_get_current_task_btf()->files->fdt;
 	struct file *file = NULL;
 
-	if (fd >= BPF_CORE_READ(table, max_fds) || bpf_probe_read_kernel(&file, sizeof(file), files + fd) || !file ||
-	    (BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) != S_IFSOCK)
-		return NULL;
-	return BPF_CORE_READ(file, private_data);
+	if (fd < table->max_fds)
+		bpf_probe_read_kernel(&file, sizeof(file), table->fd + fd);
+	return file;
 }
 
-/* As find_target() and is_own_connection(), of a socket that may be gone any moment. */
-static __always_inline u32 target_of(struct sock *sk)
+/*
+ * As find_target() and is_own_connection(), of a socket that may be gone any moment. The port is asked first, even of what
+ * may be no socket at all: it rules out nearly everything, and what is read of a wrong pointer is harmless.
+ */
+static __always_inline u32 target_of(struct file *file, struct sock *sk)
 {
-	u16 family = BPF_CORE_READ(sk, __sk_common.skc_family);
 	u32 target = port_target[BPF_CORE_READ(sk, __sk_common.skc_num)];
+	u16 family;
 
-	if (!target || (family != AF_INET && family != AF_INET6) || BPF_CORE_READ(sk, sk_protocol) != IPPROTO_TCP ||
+	if (!target || (BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) != S_IFSOCK)
+		return 0;
+	family = BPF_CORE_READ(sk, __sk_common.skc_family);
+	if ((family != AF_INET && family != AF_INET6) || BPF_CORE_READ(sk, sk_protocol) != IPPROTO_TCP ||
 	    BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum) != netns_inum)
 		return 0;
 	return target;
@@ -162,6 +165,7 @@ SEC("tp_btf/sys_exit")
 int BPF_PROG(call_returned, struct pt_regs *regs, long ret)
 {
 	struct socket *socket;
+	struct file *file;
 	struct sock *sk;
 	u32 role, target;
 	u64 number;
@@ -172,9 +176,10 @@ int BPF_PROG(call_returned, struct pt_regs *regs, long ret)
 	role = number < SYSCALLS ? syscall_roles[number & (SYSCALLS - 1)] : 0;
 	if (!role || (flags_of(regs, role) & (MSG_PEEK | MSG_OOB | MSG_ERRQUEUE)))
 		return 0;
-	socket = socket_of(first_argument(regs));
+	file = file_of(first_argument(regs));
+	socket = file ? BPF_CORE_READ(file, private_data) : NULL;
 	sk = socket ? BPF_CORE_READ(socket, sk) : NULL;
-	target = sk ? target_of(sk) : 0;
+	target = sk ? target_of(file, sk) : 0;
 	if (!target)
 		return 0;
 	return (role & ROLE_MASK) == ROLE_READ ? read_returned((u64)sk, target) :
