@@ -126,7 +126,7 @@ struct task_struct {
 };
 
 /* The registers of a system call, where the architecture keeps them. */
-struct pt_regs___x86 {
+struct pt_regs___call_x86 {
 	unsigned long orig_ax;
 	unsigned long di;
 	unsigned long si;
@@ -135,7 +135,7 @@ struct pt_regs___x86 {
 	unsigned long cs;
 };
 
-struct pt_regs___arm64 {
+struct pt_regs___call_arm64 {
 	u64 regs[31];
 	u64 orig_x0;
 	s32 syscallno;

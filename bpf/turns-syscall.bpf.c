@@ -49,8 +49,8 @@ struct {
 /* SYSCALLS, which has no role, for what is no call of a 64-bit program. */
 static __always_inline u64 call_number(struct pt_regs *regs)
 {
-	struct pt_regs___x86 *x86 = (void *)regs;
-	struct pt_regs___arm64 *arm64 = (void *)regs;
+	struct pt_regs___call_x86 *x86 = (void *)regs;
+	struct pt_regs___call_arm64 *arm64 = (void *)regs;
 
 	if (bpf_core_field_exists(x86->orig_ax))
 		return x86->cs == USER32_CS ? SYSCALLS : x86->orig_ax;
@@ -59,8 +59,8 @@ static __always_inline u64 call_number(struct pt_regs *regs)
 
 static __always_inline u64 first_argument(struct pt_regs *regs)
 {
-	struct pt_regs___x86 *x86 = (void *)regs;
-	struct pt_regs___arm64 *arm64 = (void *)regs;
+	struct pt_regs___call_x86 *x86 = (void *)regs;
+	struct pt_regs___call_arm64 *arm64 = (void *)regs;
 
 	return bpf_core_field_exists(x86->orig_ax) ? x86->di : arm64->orig_x0;
 }
@@ -68,8 +68,8 @@ static __always_inline u64 first_argument(struct pt_regs *regs)
 /* The flags of a receive call, 0 for a call that has none. */
 static __always_inline u64 flags_of(struct pt_regs *regs, u32 role)
 {
-	struct pt_regs___x86 *x86 = (void *)regs;
-	struct pt_regs___arm64 *arm64 = (void *)regs;
+	struct pt_regs___call_x86 *x86 = (void *)regs;
+	struct pt_regs___call_arm64 *arm64 = (void *)regs;
 	u32 at = role >> FLAGS_SHIFT;
 
 	if (bpf_core_field_exists(x86->orig_ax))
