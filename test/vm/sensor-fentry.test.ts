@@ -21,10 +21,10 @@ beforeAll(async () => {
   await bundleForGuest(join(import.meta.dirname, 'guest/sense-turns.ts'), folder);
   const job: SenseJob = { objectDirectory: join(ROOT, 'dist/bpf'), program: join(ROOT, 'dist/cli.js') };
   writeFileSync(join(folder, 'job.json'), JSON.stringify(job));
-  const { status, console } = await bootGuest({ folder, timeoutMs: 240_000 });
+  const { status, console } = await bootGuest({ folder, timeoutMs: 600_000 });
   if (status !== 0) throw new Error(`the guest's script ended with ${status}:\n${console}`);
   report = JSON.parse(readFileSync(join(folder, 'report.json'), 'utf8')) as SenseReport;
-});
+}, 660_000);
 
 afterAll(() => rmSync(folder, { recursive: true }));
 
