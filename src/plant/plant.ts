@@ -254,6 +254,21 @@ export class Plant {
     return this.servedNs[service * this.cores + core]! + underWayNs;
   }
 
+  /** When the request that the core serves for this service arrived; Infinity when it serves none. */
+  servingArrivalOf(service: number, core: number): number {
+    return this.servingService[core] === service ? this.servingArrivalNs[core]! : Infinity;
+  }
+
+  /** When the core began, or once awake begins, what it serves now or served last. */
+  servingStartOf(core: number): number {
+    return this.servingStartNs[core]!;
+  }
+
+  /** What waits for this core, or for any where the queue is central. To look at, not to change. */
+  waiting(service: number, core: number): Pick<RequestQueue, 'size' | 'arrivalNsAt'> {
+    return this.queues[service * this.cores + core]!;
+  }
+
   private arrive(service: number): void {
     const source = this.sources[service]!;
     const client = source.take();

@@ -15,6 +15,11 @@ export class RequestQueue {
     return this.count === 0 ? Infinity : this.arrivalsNs[this.head]!;
   }
 
+  /** @param position from the oldest, which is 0, to size − 1 */
+  arrivalNsAt(position: number): number {
+    return this.arrivalsNs[(this.head + position) & (this.arrivalsNs.length - 1)]!;
+  }
+
   get headDemandNs(): number {
     return this.demandsNs[this.head]!;
   }

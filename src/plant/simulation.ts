@@ -24,13 +24,14 @@ export class Simulation {
   /** Reads the services in the order in which they were given. */
   readonly sensor: Sensor;
   readonly actuator: Actuator;
-  readonly #plant: Plant;
+  /** The model itself, for what looks deeper than any sensor can. */
+  readonly plant: Plant;
 
   /** @throws RangeError when the models contradict themselves or the machine */
   constructor(options: SimulationOptions) {
     const plant = new Plant(options);
     const startWallMs = options.startWallMs ?? 0;
-    this.#plant = plant;
+    this.plant = plant;
     this.clock = {
       monotonicNs: () => BigInt(Math.floor(plant.nowNs)),
       wallMs: () => startWallMs + plant.nowNs / NS_PER_MS,
@@ -40,22 +41,22 @@ export class Simulation {
   }
 
   get nowNs(): number {
-    return this.#plant.nowNs;
+    return this.plant.nowNs;
   }
 
   /** Energy of the package since the start, as the power model has it. */
   get energyJoules(): number {
-    return this.#plant.joules;
+    return this.plant.joules;
   }
 
   /** How often a domain's frequency has changed. */
   get transitions(): number {
-    return this.#plant.transitions;
+    return this.plant.transitions;
   }
 
   /** Lets the server run. @throws RangeError when `untilNs` is in the past */
   advanceTo(untilNs: number): void {
-    this.#plant.advanceTo(untilNs);
+    this.plant.advanceTo(untilNs);
   }
 }
 

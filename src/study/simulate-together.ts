@@ -1,5 +1,6 @@
 import type { Clock } from '../core/clock.ts';
 import { NS_PER_MS } from '../core/units.ts';
+import { isBaseline } from './pilot.ts';
 import { type RunOptions, type RunResult, SimulatedRun } from './simulated-run.ts';
 import { type Clairvoyant, searchClairvoyant } from './reference/clairvoyant.ts';
 
@@ -72,9 +73,10 @@ export async function simulateTogether(options: TogetherOptions): Promise<Togeth
   return { runs: results, partial, reference };
 }
 
-/** At the intervals of the policies that it is compared with: of the quickest, where they differ. */
+/** At the intervals of the policies that it is compared with: of the quickest policy, where they differ. */
 function searchReference({ policies, seed, slo, durationNs }: TogetherOptions, { server, service }: SimulatedRun) {
-  const intervalNs = Math.min(...policies.map(({ intervalMs }) => intervalMs)) * NS_PER_MS;
+  const intervalNs =
+    Math.min(...policies.map((policy) => (isBaseline(policy) ? Infinity : policy.intervalMs))) * NS_PER_MS;
   return searchClairvoyant({ server, service, seed, slo, intervalNs, durationNs });
 }
 

@@ -1,20 +1,20 @@
-import { composeSimulation, type SimulatedGovernor } from '../compose/compose-simulation.ts';
 import { Histogram } from '../core/histogram.ts';
-import type { Slo } from '../core/slo.ts';
-import type { TickReport } from '../core/tick-report.ts';
+import { type Slo, toleratedRatio } from '../core/slo.ts';
 import { NS_PER_MS, NS_PER_S } from '../core/units.ts';
 import type { LoadTrace } from '../plant/load-trace.ts';
 import type { ServerModel } from '../plant/server-model.ts';
 import type { ServiceModel } from '../plant/service-model.ts';
 import { serviceOf, type Workload } from '../plant/workloads.ts';
 import type { Policy } from '../policy/load-policy.ts';
+import type { Baseline } from './baselines/baseline.ts';
+import { createPilot, type Pilot } from './pilot.ts';
 import { withCores } from './scenario.ts';
 
 /** The share of the cores' time that the work needs at the highest frequency, where the trace is at 1. */
 export const FULL_LOAD_RATIO = 0.7;
 
 export interface RunOptions {
-  readonly policy: Policy;
+  readonly policy: Policy | Baseline;
   readonly workload: Workload;
   readonly trace: LoadTrace;
   readonly server: ServerModel;
@@ -51,6 +51,9 @@ export interface RunResult {
   readonly transitions: number;
   /** Ticks in which something went wrong and was survived, such as a controller that threw. */
   readonly faultyTicks: number;
+  /** Compliance windows of the SLO that have ended, one after the other, the last perhaps cut short; and those that missed it. */
+  readonly windows: number;
+  readonly missedWindows: number;
   readonly points: readonly RunPoint[];
 }
 
@@ -64,7 +67,7 @@ export class SimulatedRun {
   /** What is simulated, as the plant and the reference take it. */
   readonly server: ServerModel;
   readonly service: ServiceModel;
-  readonly #governor: SimulatedGovernor;
+  readonly #pilot: Pilot;
   readonly #points: RunPoint[] = [];
   #stretch: Stretch;
   readonly #latency = new Histogram();
@@ -72,7 +75,12 @@ export class SimulatedRun {
   #requests = 0;
   #overSlo = 0;
   #faultyTicks = 0;
-  #frequencyKhz: number;
+  /** Requests, and those over the SLO, of the compliance window under way. */
+  #windowRequests = 0;
+  #windowOverSlo = 0;
+  #windowEndNs: number;
+  #windows = 0;
+  #missedWindows = 0;
   #nextTickNs: number;
 
   /** @throws RangeError when the models contradict themselves */
@@ -81,16 +89,14 @@ export class SimulatedRun {
     this.slo = slo;
     this.server = withCores(server, cores);
     this.service = serviceOf('service', workload, { cores, loadRatio: FULL_LOAD_RATIO, trace });
-    this.#governor = composeSimulation({ server: this.server, service: this.service, policy, slo, seed });
-    this.#governor.loop.engage();
-    const { domains } = this.server.machine;
-    this.#frequencyKhz = mean(domains.map(({ allowedMaxKhz }) => allowedMaxKhz));
+    this.#pilot = createPilot({ policy, server: this.server, service: this.service, slo, seed });
+    this.#windowEndNs = Math.min(durationNs, slo.windowMs * NS_PER_MS);
     this.#stretch = new Stretch(0);
     this.#nextTickNs = this.#tickAfter(0);
   }
 
   get nowNs(): number {
-    return this.#governor.simulation.nowNs;
+    return this.#pilot.simulation.nowNs;
   }
 
   /** Lets the server run and the loop tick, to the last tick that is due by then; never beyond the run's end. */
@@ -99,7 +105,7 @@ export class SimulatedRun {
   }
 
   get result(): RunResult {
-    const { energyJoules, transitions, nowNs } = this.#governor.simulation;
+    const { energyJoules, transitions, nowNs } = this.#pilot.simulation;
     const latency = this.#latency.clone();
     latency.add(this.#stretch.latency);
     return {
@@ -111,34 +117,42 @@ export class SimulatedRun {
       energyJ: energyJoules,
       transitions,
       faultyTicks: this.#faultyTicks,
+      windows: this.#windows,
+      missedWindows: this.#missedWindows,
       points: [...this.#points],
     };
   }
 
   #tick(): void {
-    const { simulation, loop } = this.#governor;
     const elapsedNs = this.#nextTickNs - this.nowNs;
-    simulation.advanceTo(this.#nextTickNs);
-    const report = loop.tick(simulation.clock.monotonicNs());
-    const snapshot = loop.snapshots[0]!;
+    const { snapshot, frequencyKhz, faulty } = this.#pilot.advanceTo(this.#nextTickNs);
     this.#arrivals += snapshot.arrivals;
     this.#requests += snapshot.requests;
     this.#overSlo += snapshot.overSlo;
-    if (report.faults.length > 0) this.#faultyTicks++;
-    // What was in force until now; what this tick applied is in force from now on.
-    this.#stretch.add(elapsedNs, snapshot.arrivals, snapshot.latency, this.#frequencyKhz);
-    this.#frequencyKhz = frequencyOf(report) ?? this.#frequencyKhz;
+    if (faulty) this.#faultyTicks++;
+    this.#stretch.add(elapsedNs, snapshot.arrivals, snapshot.latency, frequencyKhz);
+    this.#windowRequests += snapshot.requests;
+    this.#windowOverSlo += snapshot.overSlo;
+    if (this.nowNs >= this.#windowEndNs) this.#endWindow();
     this.#nextTickNs = this.#tickAfter(this.nowNs);
     if (this.#stretch.lengthNs >= this.durationNs / MOST_POINTS || this.nowNs >= this.durationNs) this.#endStretch();
   }
 
+  #endWindow(): void {
+    this.#windows++;
+    if (this.#windowOverSlo > this.#windowRequests * toleratedRatio(this.slo) + 1e-9) this.#missedWindows++;
+    this.#windowRequests = 0;
+    this.#windowOverSlo = 0;
+    this.#windowEndNs = Math.min(this.durationNs, this.#windowEndNs + this.slo.windowMs * NS_PER_MS);
+  }
+
   /** The last one is at the end, however short its window is. */
   #tickAfter(ns: number): number {
-    return Math.min(this.durationNs, ns + this.#governor.loop.intervalMs * NS_PER_MS);
+    return Math.min(this.durationNs, ns + this.#pilot.intervalNs);
   }
 
   #endStretch(): void {
-    const { energyJoules, nowNs } = this.#governor.simulation;
+    const { energyJoules, nowNs } = this.#pilot.simulation;
     this.#latency.add(this.#stretch.latency);
     this.#points.push(this.#stretch.point(nowNs, energyJoules, this.slo));
     this.#stretch = new Stretch(energyJoules);
@@ -183,10 +197,3 @@ class Stretch {
     };
   }
 }
-
-function frequencyOf({ applied }: TickReport): number | null {
-  const known = applied.frequencies.flatMap(({ appliedKhz }) => (appliedKhz === null ? [] : [appliedKhz]));
-  return known.length === 0 ? null : mean(known);
-}
-
-const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
