@@ -71,5 +71,7 @@ if (isMainThread) {
   process.exitCode = await runCli(process.argv);
 } else {
   const { isLoopThread, runLoopThread } = await import('../daemon/loop-thread.ts');
+  const { isSweepThread, serveSweep } = await import('../study/sweep/sweep-thread.ts');
   if (isLoopThread(workerData)) runLoopThread();
+  else if (isSweepThread(workerData)) serveSweep();
 }

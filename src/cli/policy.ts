@@ -1,5 +1,3 @@
-import { readdirSync } from 'node:fs';
-import { join } from 'node:path';
 import { Argument, Command } from 'commander';
 import { stringify } from 'yaml';
 import { controllers } from '../compose/controllers.ts';
@@ -10,8 +8,9 @@ import { describeParameters, type ParameterDescription } from '../policy/describ
 import { configJsonSchema, policyJsonSchema } from '../policy/json-schema.ts';
 import type { Config } from '../policy/load-config.ts';
 import type { Policy, PolicySettings } from '../policy/load-policy.ts';
-import { packageRoot } from './package-root.ts';
 import { policySwapCommand } from './policy-swap.ts';
+import { policyTuneCommand } from './policy-tune.ts';
+import { readyPolicies } from './ready-policies.ts';
 
 export function policyCommand(): Command {
   return new Command('policy')
@@ -19,7 +18,8 @@ export function policyCommand(): Command {
     .addCommand(checkCommand())
     .addCommand(schemaCommand())
     .addCommand(listCommand())
-    .addCommand(policySwapCommand());
+    .addCommand(policySwapCommand())
+    .addCommand(policyTuneCommand());
 }
 
 function checkCommand(): Command {
@@ -68,7 +68,7 @@ function listCommand(): Command {
         summary: kind.summary,
         parameters: describeParameters(kind),
       }));
-      const policies = readyPolicies();
+      const policies = Object.values(readyPolicies());
       if (options.json === true) {
         print(JSON.stringify({ controllers: kinds, policies }));
         return;
@@ -168,12 +168,6 @@ function resolvedConfig({ services, frequency, onExit, runtimeDirectory }: Confi
     onExit,
     ...(runtimeDirectory === undefined ? {} : { runtimeDirectory }),
   };
-}
-
-function readyPolicies(): readonly string[] {
-  const directory = join(packageRoot(), 'policies');
-  const files = readdirSync(directory).filter((name) => name.endsWith('.yaml'));
-  return files.sort().map((name) => join(directory, name));
 }
 
 function print(text: string): void {

@@ -1,29 +1,35 @@
-import { existsSync, readdirSync, writeFileSync } from 'node:fs';
-import { basename, join, resolve } from 'node:path';
+import { writeFileSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { Command } from 'commander';
-import { controllers } from '../compose/controllers.ts';
 import { systemClock } from '../core/clock.ts';
 import { UsageError } from '../core/errors.ts';
 import { formatNs, formatQuantile, NS_PER_MS, NS_PER_S, parseDurationNs } from '../core/units.ts';
 import { loadTraces } from '../plant/load-trace.ts';
 import { xeonSilver4114 } from '../plant/servers.ts';
 import { workloads } from '../plant/workloads.ts';
-import { loadPolicy } from '../policy/load-policy.ts';
+import { baselines } from '../study/baselines/registry.ts';
 import { buildReport } from '../study/report/build-report.ts';
 import { traceNamed, withCores, workloadNamed } from '../study/scenario.ts';
 import { type Progress, simulateTogether, type TogetherOptions } from '../study/simulate-together.ts';
 import { simulationReport } from '../study/simulation-report.ts';
 import { runTable, type Study, summarizeRuns } from '../study/summarize-runs.ts';
+import { baselineNamed, policyFrom, type PolicyReference, sloOf } from '../study/sweep/sweep-task.ts';
 import { TerminalPainter } from '../telemetry/terminal-painter.ts';
 import { progressBar, textTable } from '../telemetry/terminal-text.ts';
-import { packageRoot, packageVersion } from './package-root.ts';
+import { packageVersion } from './package-root.ts';
+import { namesOf, policyFile, readyPolicies } from './ready-policies.ts';
+import { seedsFrom, sweepCommand } from './simulate-sweep.ts';
+import { wholeNumber } from './whole-number.ts';
 
 interface SimulateOptions {
   readonly policy?: readonly string[];
-  readonly workload: string;
-  readonly trace: string;
+  readonly baseline?: readonly string[];
+  readonly workload?: readonly string[];
+  readonly trace?: readonly string[];
   readonly duration: string;
   readonly seed: string;
+  readonly seeds: string;
+  readonly threads?: string;
   readonly cores: string;
   readonly reference?: true;
   readonly report?: string;
@@ -35,7 +41,10 @@ const BASELINE = 'performance';
 const MOST_CORES = 1024;
 /** Simulated time is a number of ns, exact below 2^53. */
 const LONGEST_NS = 100 * 86_400 * NS_PER_S;
-const COMPLIANCE_WINDOW_MS = 60_000;
+const MOST_SEEDS = 1000;
+const MOST_THREADS = 256;
+/** What Linux does by itself on most machines. */
+const USUAL_BASELINE = 'schedutil';
 /** 128 + SIGINT, as shells have it. */
 const EXIT_INTERRUPTED = 130;
 
@@ -43,20 +52,34 @@ const EXAMPLE = `
 The loop and the policies are the very ones that govern a server; the server, its requests and its power are a model. Every
 policy is asked the same, and ${BASELINE} always runs along. Ctrl-C prints what there is by then, marked as partial.
 
+Several workloads, traces or seeds make a sweep: every policy under each of them, on one thread a CPU, with means and 95 %
+confidence intervals over the seeds.
+
+Baselines: ${Object.keys(baselines).join(', ')}, or all
 Workloads: ${Object.keys(workloads).join(', ')}
 Traces: ${Object.keys(loadTraces).join(', ')}, or a CSV file of seconds,multiplier
 
 Example: half an hour of a service under a flash crowd, with a report
-  tailgov simulate --workload web-search --trace flash-crowd --duration 30min --report simulated.html`;
+  tailgov simulate --workload web-search --trace flash-crowd --duration 30min --report simulated.html
+
+Example: a sweep over two traces and five seeds, with every baseline
+  tailgov simulate --policy model --baseline all --trace step --trace mmpp --seeds 5`;
 
 export function simulateCommand(): Command {
   return new Command('simulate')
     .description('try policies on a simulated server: latency, violations and modelled energy, side by side')
     .option('--policy <file>', 'a policy file or the name of a ready policy, each time it is given', collect)
-    .option('--workload <name>', 'what the service is like', 'microservice')
-    .option('--trace <name>', 'how the load changes over time: by name or from a CSV file', 'step')
+    .option('--baseline <name>', 'a published rule to compare with, or all; each time it is given', collect)
+    .option('--workload <name>', 'what the service is like (default: "microservice"), each time it is given', collect)
+    .option(
+      '--trace <name>',
+      'how the load changes over time: by name or from a CSV file (default: "step"), each time it is given',
+      collect,
+    )
     .option('--duration <time>', 'simulated time, such as 1h', '5min')
     .option('--seed <number>', 'of arrivals and demands: the same seed, the same requests', '1')
+    .option('--seeds <number>', 'so many seeds, from --seed on', '1')
+    .option('--threads <number>', 'threads of a sweep (default: one for each CPU)')
     .option('--cores <number>', 'cores of the simulated server', String(xeonSilver4114.power.coreCount))
     .option(
       '--reference',
@@ -70,31 +93,54 @@ export function simulateCommand(): Command {
 
 async function simulate(options: SimulateOptions): Promise<void> {
   const durationNs = durationOption(options.duration);
-  const workload = workloadNamed(options.workload);
-  const trace = traceNamed(options.trace, durationNs);
+  const workloadNames = [...new Set(options.workload ?? ['microservice'])];
+  const traceNames = [...new Set(options.trace ?? ['step'])];
+  workloadNames.forEach(workloadNamed);
+  const traces = traceNames.map((name) => traceNamed(name, durationNs));
   const seed = wholeNumber('--seed', options.seed, Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER);
+  const seeds = seedsFrom(seed, wholeNumber('--seeds', options.seeds, 1, MOST_SEEDS));
   const cores = wholeNumber('--cores', options.cores, 1, MOST_CORES);
-  if (options.reference === true && workload.dispatch.kind !== 'central') {
+  const threads =
+    options.threads === undefined ? undefined : wholeNumber('--threads', options.threads, 1, MOST_THREADS);
+  const uncovered = workloadNames.find((name) => workloadNamed(name).dispatch.kind !== 'central');
+  if (options.reference === true && uncovered !== undefined) {
     const covered = Object.keys(workloads).filter((name) => workloads[name]!.dispatch.kind === 'central');
     throw new UsageError(
-      `--reference: does not cover ${options.workload}, expected a workload with a central queue: ${covered.join(', ')}`,
+      `--reference: does not cover ${uncovered}, expected a workload with a central queue: ${covered.join(', ')}`,
     );
   }
-  const files = policyFiles(options.policy);
-  const slo = { quantile: 0.99, latencyNs: workload.sloLatencyNs, windowMs: COMPLIANCE_WINDOW_MS };
+  const runners = runnersOf(options);
+  const policies = runners.map(({ reference }) => policyFrom(reference));
+  const reference = options.reference === true;
+  if (workloadNames.length > 1 || traceNames.length > 1 || seeds.length > 1) {
+    if (options.report !== undefined) {
+      throw new UsageError('--report: shows one workload under one trace with one seed, expected no more of each');
+    }
+    const plan = {
+      policies: runners,
+      workloads: workloadNames,
+      traces: traceNames,
+      seeds,
+      cores,
+      durationNs,
+      reference,
+    };
+    await sweepCommand(plan, { threads, json: options.json === true });
+    return;
+  }
+  const workload = workloadNamed(workloadNames[0]!);
+  const slo = sloOf(workload);
   const server = xeonSilver4114;
   const result = await untilInterrupted({
-    policies: files.map((file) => loadPolicy(file, controllers)),
-    ...{ workload, trace, server, cores, seed, durationNs, slo },
-    reference: options.reference === true,
+    ...{ policies, workload, trace: traces[0]!, server, cores, seed, durationNs, slo, reference },
     clock: systemClock,
   });
   const study: Study = {
     ...result,
-    policies: namesOf(files),
-    baseline: files.indexOf(readyPolicies()[BASELINE]!),
-    workload: options.workload,
-    trace: options.trace,
+    policies: runners.map(({ name }) => name),
+    baseline: 0,
+    workload: workloadNames[0]!,
+    trace: traceNames[0]!,
     slo,
   };
   if (options.report !== undefined) {
@@ -103,6 +149,29 @@ async function simulate(options: SimulateOptions): Promise<void> {
     process.stderr.write(`Report: ${resolve(options.report)}\n`);
   }
   process.stdout.write(`${(options.json === true ? jsonLines(study) : tableLines(study, cores, seed)).join('\n')}\n`);
+}
+
+interface Runner {
+  readonly name: string;
+  readonly reference: PolicyReference;
+}
+
+/** Full speed first, then policies and baselines in the order given; by default all ready policies, and what Linux does. */
+function runnersOf({ policy, baseline }: SimulateOptions): readonly Runner[] {
+  const ready = readyPolicies();
+  const byDefault = policy === undefined && baseline === undefined;
+  const given = policy?.map(policyFile) ?? (byDefault ? Object.values(ready) : []);
+  const files = [...new Set([ready[BASELINE]!, ...given])];
+  const rules = new Set(
+    (baseline ?? (byDefault ? [USUAL_BASELINE] : [])).flatMap((name) =>
+      name === 'all' ? Object.keys(baselines) : [baselineNamed(name).name],
+    ),
+  );
+  const names = namesOf(files);
+  return [
+    ...files.map((file, index) => ({ name: names[index]!, reference: { file } })),
+    ...[...rules].map((name) => ({ name, reference: { baseline: name } })),
+  ];
 }
 
 const jsonLines = (study: Study) => summarizeRuns(study).map((run) => JSON.stringify(run));
@@ -121,6 +190,9 @@ function tableLines(study: Study, cores: number, seed: number): string[] {
       : [
           `The clairvoyant reference takes ${reference.joules.toFixed(0)} J${reference.meetsSlo ? '' : ' and misses the SLO'}.`,
         ]),
+    ...(study.lowerBoundJ === null
+      ? []
+      : [`No policy that keeps the SLO can take less than ${study.lowerBoundJ.toFixed(0)} J: a proven bound.`]),
     `Energy and power are modelled; saved is against ${BASELINE}.`,
   ];
 }
@@ -187,30 +259,6 @@ export function progressText({ phase, simulatedNs, durationNs }: Progress, elaps
   return `${progressBar(share, BAR_COLUMNS)} ${(share * 100).toFixed(0)} %, about ${formatNs(leftNs)} left`;
 }
 
-/** The baseline first, then in the order given; by default all that are ready. */
-function policyFiles(given: readonly string[] | undefined): readonly string[] {
-  const ready = readyPolicies();
-  const named = (given ?? Object.keys(ready)).map((name) => {
-    if (existsSync(name) || name.includes('/') || /\.ya?ml$/.test(name)) return resolve(name);
-    if (Object.hasOwn(ready, name)) return ready[name]!;
-    throw new UsageError(`--policy ${name}: no such policy, expected a file or ${Object.keys(ready).join(', ')}`);
-  });
-  return [...new Set([ready[BASELINE]!, ...named])];
-}
-
-/** By name, in alphabetical order. */
-function readyPolicies(): Readonly<Record<string, string>> {
-  const directory = join(packageRoot(), 'policies');
-  const files = readdirSync(directory).filter((name) => name.endsWith('.yaml'));
-  return Object.fromEntries(files.sort().map((name) => [basename(name, '.yaml'), join(directory, name)]));
-}
-
-/** As short as tells them apart. */
-function namesOf(files: readonly string[]): readonly string[] {
-  const short = files.map((file) => basename(file).replace(/\.ya?ml$/, ''));
-  return short.map((name, index) => (short.indexOf(name) === short.lastIndexOf(name) ? name : files[index]!));
-}
-
 const collect = (value: string, before: readonly string[] = []): readonly string[] => [...before, value];
 
 function durationOption(text: string): number {
@@ -219,10 +267,4 @@ function durationOption(text: string): number {
     throw new UsageError(`--duration ${text}: expected a time from 1s to 100d, such as 1h`);
   }
   return ns;
-}
-
-function wholeNumber(option: string, text: string, least: number, most: number): number {
-  const value = Number(text);
-  if (/^-?\d+$/.test(text) && Number.isSafeInteger(value) && value >= least && value <= most) return value;
-  throw new UsageError(`${option} ${text}: expected a whole number from ${least} to ${most}`);
 }

@@ -2,6 +2,8 @@ import type { Clock } from '../core/clock.ts';
 import { NS_PER_MS } from '../core/units.ts';
 import { isBaseline } from './pilot.ts';
 import { type RunOptions, type RunResult, SimulatedRun } from './simulated-run.ts';
+import { listRequests } from '../plant/requests.ts';
+import { energyLowerBound } from './reference/lower-bound.ts';
 import { type Clairvoyant, searchClairvoyant } from './reference/clairvoyant.ts';
 
 export interface TogetherOptions extends Omit<RunOptions, 'policy'> {
@@ -28,6 +30,8 @@ export interface TogetherResult {
   readonly partial: boolean;
   /** null where it was not asked for, or not found before the signal came. */
   readonly reference: Clairvoyant | null;
+  /** Energy that no policy which keeps the SLO can undercut; null where the runs were stopped, or the requests are too many. */
+  readonly lowerBoundJ: number | null;
 }
 
 export interface TimedRun extends RunResult {
@@ -70,7 +74,8 @@ export async function simulateTogether(options: TogetherOptions): Promise<Togeth
     onProgress?.({ phase: 'reference', simulatedNs: durationNs, durationNs });
     await giveWay();
   }
-  return { runs: results, partial, reference };
+  const lowerBoundJ = partial ? null : boundOf(options, runs[0]!.run, results[0]!.arrivals);
+  return { runs: results, partial, reference, lowerBoundJ };
 }
 
 /** At the intervals of the policies that it is compared with: of the quickest policy, where they differ. */
@@ -78,6 +83,16 @@ function searchReference({ policies, seed, slo, durationNs }: TogetherOptions, {
   const intervalNs =
     Math.min(...policies.map((policy) => (isBaseline(policy) ? Infinity : policy.intervalMs))) * NS_PER_MS;
   return searchClairvoyant({ server, service, seed, slo, intervalNs, durationNs });
+}
+
+/** More are not listed: they would take gigabytes. */
+const MOST_LISTED = 20_000_000;
+
+function boundOf({ seed, slo, durationNs }: TogetherOptions, { server, service }: SimulatedRun, arrivals: number) {
+  if (arrivals > MOST_LISTED || service.arrivals.kind === 'closed') return null;
+  const requests = listRequests(service, seed, durationNs);
+  const { frequencyBoundRatio } = service;
+  return energyLowerBound({ server, requests, frequencyBoundRatio, slo, durationNs }).joules;
 }
 
 function givingWay(clock: Clock): () => Promise<void> {

@@ -32,6 +32,12 @@ export interface RunSummary {
   /** The saving ÷ that of the clairvoyant reference; null where that was not computed, or saves nothing. */
   readonly shareOfAttainableSaving: number | null;
   readonly transitions: number;
+  /** Compliance windows of the SLO, the last perhaps cut short, and those that missed it. */
+  readonly windows: number;
+  readonly missedWindows: number;
+  /** Of the clairvoyant reference, and of the proven bound; null where not computed. */
+  readonly referenceJ: number | null;
+  readonly lowerBoundJ: number | null;
   /** Only there where the run was stopped before its end. */
   readonly partial?: true;
 }
@@ -55,6 +61,10 @@ export function summarizeRuns({ runs, policies, baseline, ...study }: Study): re
     savingVsPerformance: fullJ === 0 ? 0 : rounded(1 - run.energyJ / fullJ, 6),
     shareOfAttainableSaving: attainableJ > 0 ? rounded((fullJ - run.energyJ) / attainableJ, 6) : null,
     transitions: run.transitions,
+    windows: run.windows,
+    missedWindows: run.missedWindows,
+    referenceJ: study.reference === null ? null : rounded(study.reference.joules, 3),
+    lowerBoundJ: study.lowerBoundJ === null ? null : rounded(study.lowerBoundJ, 3),
     ...(study.partial ? { partial: true as const } : {}),
   }));
 }

@@ -103,7 +103,7 @@ describe('summarizeRuns()', () => {
   it('has these keys, and no others', async () => {
     for (const summary of summarizeRuns(await studyOf({ durationNs: NS_PER_S }))) {
       expect(Object.keys(summary)).toEqual(
-        'policy workload trace simulatedSeconds wallSeconds requests p99Ms sloMs violationRatio energyJ meanPowerW savingVsPerformance shareOfAttainableSaving transitions'.split(
+        'policy workload trace simulatedSeconds wallSeconds requests p99Ms sloMs violationRatio energyJ meanPowerW savingVsPerformance shareOfAttainableSaving transitions windows missedWindows referenceJ lowerBoundJ'.split(
           ' ',
         ),
       );

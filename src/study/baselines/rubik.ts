@@ -73,7 +73,7 @@ function elapsedWorkMeter({ server, service, highestKhz }: BaselineFacts): (view
     startedNs[core] = startNs;
     const spentNs = Math.max(0, Math.min(view.elapsedNs, view.nowNs - startNs));
     doneNs[core] = doneNs[core]! + spentNs / ((ratio * highestKhz) / view.frequencyKhz(core) + 1 - ratio);
-    return doneNs[core]!;
+    return doneNs[core];
   };
 }
 

@@ -1,0 +1,162 @@
+import { existsSync, writeFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { resolve } from 'node:path';
+import { Command } from 'commander';
+import { stringify } from 'yaml';
+import { controllers } from '../compose/controllers.ts';
+import { UsageError } from '../core/errors.ts';
+import { formatNs, NS_PER_S, parseDurationNs } from '../core/units.ts';
+import { loadPolicy } from '../policy/load-policy.ts';
+import { readYamlFile } from '../policy/yaml-file.ts';
+import { traceNamed, workloadNamed } from '../study/scenario.ts';
+import { percent } from '../study/summarize-runs.ts';
+import { runTasks } from '../study/sweep/run-tasks.ts';
+import type { PolicyReference, SweepTask } from '../study/sweep/sweep-task.ts';
+import { type Parameters, type Score, scoreOf, tunable, tuneParameters, type Tried } from '../study/tune-policy.ts';
+import { packageVersion } from './package-root.ts';
+import { policyFile, readyPolicies } from './ready-policies.ts';
+import { seedsFrom, sweepProgram, untilInterrupted } from './simulate-sweep.ts';
+import { wholeNumber } from './whole-number.ts';
+
+interface TuneOptions {
+  readonly policy: string;
+  readonly workload?: readonly string[];
+  readonly trace?: readonly string[];
+  readonly duration: string;
+  readonly cores: string;
+  readonly seed: string;
+  readonly seeds: string;
+  readonly threads?: string;
+  readonly output: string;
+  readonly force?: true;
+}
+
+/** How many of the best are held against seeds that the search did not see before it gives up. */
+const MOST_VALIDATED = 5;
+
+const collect = (value: string, before: readonly string[] = []): readonly string[] => [...before, value];
+
+export function policyTuneCommand(): Command {
+  return new Command('tune')
+    .description(
+      'Search a policy’s parameters in simulation: the least energy that keeps the SLO in every compliance window',
+    )
+    .option('--policy <file>', `where to start; its controller is one of ${Object.keys(tunable).join(', ')}`, 'pid')
+    .option('--workload <name>', 'what the service is like (default: "microservice"), each time it is given', collect)
+    .option('--trace <name>', 'the load, each time it is given (default: step, diurnal and mmpp)', collect)
+    .option('--duration <time>', 'simulated time of each run', '2min')
+    .option('--cores <number>', 'cores of the simulated server', '4')
+    .option('--seed <number>', 'the first seed', '1')
+    .option('--seeds <number>', 'so many seeds to search with, and as many others to check with', '3')
+    .option('--threads <number>', 'threads (default: one for each CPU)')
+    .option('--output <file>', 'the policy file to write', 'tuned.yaml')
+    .option('--force', 'overwrite the file if it is there')
+    .addHelpText(
+      'after',
+      '\nExample:\n  tailgov policy tune --policy pid --workload web-search --trace diurnal --output policies/mine.yaml',
+    )
+    .action(tune);
+}
+
+async function tune(options: TuneOptions): Promise<void> {
+  const durationNs = durationOption(options.duration);
+  const workloads = options.workload ?? ['microservice'];
+  const traces = options.trace ?? ['step', 'diurnal', 'mmpp'];
+  workloads.forEach(workloadNamed);
+  traces.forEach((trace) => traceNamed(trace, durationNs));
+  const cores = wholeNumber('--cores', options.cores, 1, 1024);
+  const count = wholeNumber('--seeds', options.seeds, 1, 100);
+  const first = wholeNumber('--seed', options.seed, Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER);
+  const seeds = seedsFrom(first, 2 * count);
+  const threads =
+    options.threads === undefined ? availableParallelism() : wholeNumber('--threads', options.threads, 1, 256);
+  const file = policyFile(options.policy);
+  const { controllerName, parameters: start } = loadPolicy(file, controllers);
+  const searched = tunable[controllerName];
+  if (searched === undefined) {
+    throw new UsageError(
+      `--policy ${options.policy}: its controller ${controllerName} cannot be tuned, expected ${Object.keys(tunable).join(', ')}`,
+    );
+  }
+  if (existsSync(options.output) && options.force !== true) {
+    throw new UsageError(`--output ${options.output}: exists already, expected a new file or --force`);
+  }
+  const data = readYamlFile(file).data as Readonly<Record<string, unknown>>;
+  const textOf = (parameters: Parameters) => stringify({ ...data, parameters });
+  const candidate = (parameters: Parameters): PolicyReference => ({ file, text: textOf(parameters) });
+  const cells = workloads.flatMap((workload) => traces.map((trace) => ({ workload, trace })));
+  const performance: PolicyReference = { file: readyPolicies()['performance']! };
+
+  const outcome = await untilInterrupted(async (signal, onProgress) => {
+    const scores = async (policies: readonly PolicyReference[], with_: readonly number[]) => {
+      const each = cells.flatMap((cell) => with_.map((seed) => ({ ...cell, seed })));
+      const tasks = policies.flatMap((policy) =>
+        each.map((one): SweepTask => ({ ...one, policy, cores, durationNs, reference: false })),
+      );
+      const outcomes = await runTasks({ tasks, threads, program: sweepProgram(), signal, onProgress });
+      return policies.map((_, index): Score | undefined => {
+        const own = outcomes.slice(index * each.length, (index + 1) * each.length);
+        return own.includes(undefined) ? undefined : scoreOf(own.flatMap((one) => (one === undefined ? [] : [one])));
+      });
+    };
+    const [searchSeeds, checkSeeds] = [seeds.slice(0, count), seeds.slice(count)];
+    const tried = await tuneParameters(searched, start, (candidates) => scores(candidates.map(candidate), searchSeeds));
+    const [full] = await scores([performance], checkSeeds);
+    if (full === undefined) return null;
+    for (const [index, best] of tried.slice(0, MOST_VALIDATED).entries()) {
+      const [checked] = await scores([candidate(best.parameters)], checkSeeds);
+      if (checked === undefined) return null;
+      if (checked.missedWindows <= full.missedWindows)
+        return { best, checked, full, tried: tried.length, validated: index + 1 };
+    }
+    return { tried: tried.length };
+  });
+  if (outcome === null) {
+    process.stderr.write('tailgov: stopped before anything was checked: no file was written\n');
+    return;
+  }
+  if (outcome.best === undefined) {
+    process.stderr.write(
+      `tailgov: none of the best of ${outcome.tried} candidates kept the SLO with seeds that the search had not seen: no file was written\n`,
+    );
+    process.exitCode = 1;
+    return;
+  }
+  const words = howObtained({ ...outcome, workloads, traces, cores, durationNs, seeds, count, file: options.policy });
+  const header = words.map((line) => `# ${line}\n`).join('');
+  writeFileSync(options.output, `${header}${textOf(outcome.best.parameters)}`);
+  process.stdout.write(`${words.join('\n')}\nWritten: ${resolve(options.output)}\n`);
+}
+
+interface Obtained {
+  readonly best: Tried;
+  readonly checked: Score;
+  readonly full: Score;
+  readonly tried: number;
+  readonly validated: number;
+  readonly workloads: readonly string[];
+  readonly traces: readonly string[];
+  readonly cores: number;
+  readonly durationNs: number;
+  readonly seeds: readonly number[];
+  readonly count: number;
+  readonly file: string;
+}
+
+function howObtained(of: Obtained): string[] {
+  const { checked, full, seeds, count } = of;
+  return [
+    `Tuned by tailgov ${packageVersion()} in simulation, from ${of.file}: ${of.tried} candidates, searched parameter by parameter.`,
+    `Workloads ${of.workloads.join(', ')}; traces ${of.traces.join(', ')}; ${of.cores} cores; ${formatNs(of.durationNs)} a run.`,
+    `Seeds ${seeds[0]} to ${seeds[count - 1]} to search, ${seeds[count]} to ${seeds.at(-1)} to check; number ${of.validated} of the search passed the check.`,
+    `In the check: ${percent(1 - checked.energyJ / full.energyJ)} of the modelled energy of full speed saved, ${checked.missedWindows} of ${checked.windows} compliance windows missed (full speed: ${full.missedWindows}).`,
+    'It fits a service as far as the simulation does: try it with --dry-run first.',
+  ];
+}
+
+function durationOption(text: string): number {
+  const ns = parseDurationNs(text);
+  if (ns === undefined || ns < NS_PER_S)
+    throw new UsageError(`--duration ${text}: expected a time from 1s, such as 2min`);
+  return ns;
+}
