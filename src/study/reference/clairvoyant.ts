@@ -84,17 +84,22 @@ function* cheapestWithin(
     if (plan.late <= tolerated) {
       found = plan.frequenciesKhz;
       high = exponent;
+      // What is left of the tolerance is worth less than another search.
+      if (plan.late >= tolerated * (1 - SPARED_RATIO)) return found;
     } else if (step === 0) return undefined;
     else low = exponent;
   }
   return found;
 }
 
+/** A schedule that uses the tolerated late requests but for this share is good enough. */
+const SPARED_RATIO = 0.01;
+
 interface Label {
   /** By core: remaining work, in ns at full speed. */
   readonly backlogNs: Float64Array;
   /** Requests on their way and not late yet, two numbers each: arrival, and the work until it is done. */
-  readonly waiting: readonly number[];
+  readonly waiting: Float64Array;
   readonly joules: number;
   readonly late: number;
   readonly cost: number;
@@ -117,7 +122,8 @@ function* cheapestPlan(
   const cores = server.machine.cpus.length;
   const ladder = ladderOf(server);
   const backlogNs = new Float64Array(cores);
-  let labels: Label[] = [{ backlogNs, waiting: [], joules: 0, late: 0, cost: 0, path: undefined }];
+  const step = new Step(input, requests, latencyNs);
+  let labels: Label[] = [{ backlogNs, waiting: new Float64Array(0), joules: 0, late: 0, cost: 0, path: undefined }];
   let first = 0;
   for (let fromNs = 0; fromNs < durationNs; fromNs += intervalNs) {
     yield;
@@ -127,10 +133,10 @@ function* cheapestPlan(
     const best = new Map<number, Label>();
     for (const label of labels) {
       for (const khz of ladder) {
-        const reached = advance(input, label, khz, { requests, first, next, fromNs, untilNs, latencyNs, latePriceJ });
-        const bucket = backlogBucket(reached.backlogNs, cores * intervalNs);
-        const rival = best.get(bucket);
-        if (rival === undefined || reached.cost < rival.cost) best.set(bucket, reached);
+        step.advance(label, khz, first, next, fromNs, untilNs);
+        const cost = step.joules + latePriceJ * step.late;
+        const bucket = backlogBucket(step.backlogNs, cores * intervalNs);
+        if (cost < (best.get(bucket)?.cost ?? Infinity)) best.set(bucket, step.label(label, khz, cost));
       }
     }
     labels = undominated([...best.entries()].sort(([a], [b]) => a - b).map(([, label]) => label));
@@ -138,66 +144,112 @@ function* cheapestPlan(
   }
   const { late, path } = labels.reduce((a, b) => (b.cost < a.cost ? b : a));
   const frequenciesKhz: KiloHertz[] = [];
-  for (let step = path; step !== undefined; step = step.before) frequenciesKhz.push(step.khz);
+  for (let part = path; part !== undefined; part = part.before) frequenciesKhz.push(part.khz);
   return { late, frequenciesKhz: frequenciesKhz.reverse() };
 }
 
-interface Interval {
-  readonly requests: RequestList;
-  readonly first: number;
-  readonly next: number;
-  readonly fromNs: number;
-  readonly untilNs: number;
-  readonly latencyNs: number;
-  readonly latePriceJ: number;
-}
+/**
+ * One interval at one frequency, the innermost of the search: its outcome stands in its fields until the next call, and
+ * only what is kept is copied. Within an interval work is counted in ns at full speed since its start.
+ */
+class Step {
+  readonly backlogNs: Float64Array;
+  joules = 0;
+  late = 0;
+  declare private readonly input: ClairvoyantInput;
+  declare private readonly requests: RequestList;
+  declare private readonly latencyNs: number;
+  declare private readonly highestKhz: number;
+  private left = new Float64Array(256);
+  private leftCount = 0;
 
-/** One interval at one frequency. Within it work is counted in ns at full speed since its start. */
-function advance({ server, service }: ClairvoyantInput, label: Label, khz: KiloHertz, interval: Interval): Label {
-  const { requests, first, next, fromNs, untilNs, latencyNs, latePriceJ } = interval;
-  const slowdown = slowdownAt(khz, Math.max(...ladderOf(server)), service.frequencyBoundRatio);
-  const backlogNs = label.backlogNs.slice();
-  const waiting = [...label.waiting];
-  let doneNs = sumOf(backlogNs);
-  for (let i = first; i < next; i++) {
-    let core = 0;
-    for (let other = 1; other < backlogNs.length; other++) if (backlogNs[other]! < backlogNs[core]!) core = other;
-    const arrivalNs = requests.arrivalsNs[i]!;
-    const startNs = Math.max((arrivalNs - fromNs) / slowdown, backlogNs[core]!);
-    backlogNs[core] = startNs + requests.demandsNs[i]!;
-    waiting.push(arrivalNs, backlogNs[core]!);
-    doneNs += requests.demandsNs[i]!;
+  constructor(input: ClairvoyantInput, requests: RequestList, latencyNs: number) {
+    this.input = input;
+    this.requests = requests;
+    this.latencyNs = latencyNs;
+    this.highestKhz = Math.max(...ladderOf(input.server));
+    this.backlogNs = new Float64Array(input.server.machine.cpus.length);
   }
-  const spanNs = (untilNs - fromNs) / slowdown;
-  backlogNs.forEach((ns, core) => (backlogNs[core] = Math.max(0, ns - spanNs)));
-  doneNs -= sumOf(backlogNs);
 
-  let late = label.late;
-  const left: number[] = [];
-  for (let i = 0; i < waiting.length; i += 2) {
-    const arrivalNs = waiting[i]!;
-    const workNs = waiting[i + 1]!;
+  /** @param first of the requests that arrive in the interval @param next the first one after it */
+  advance(label: Label, khz: KiloHertz, first: number, next: number, fromNs: number, untilNs: number): void {
+    const { power } = this.input.server;
+    const { arrivalsNs, demandsNs } = this.requests;
+    const { backlogNs } = this;
+    const cores = backlogNs.length;
+    const slowdown = slowdownAt(khz, this.highestKhz, this.input.service.frequencyBoundRatio);
+    const spanNs = (untilNs - fromNs) / slowdown;
+    this.late = label.late;
+    this.leftCount = 0;
+    backlogNs.set(label.backlogNs);
+    let doneNs = 0;
+    for (let core = 0; core < cores; core++) doneNs += backlogNs[core]!;
+    for (let i = 0; i < label.waiting.length; i += 2) {
+      this.finish(label.waiting[i]!, label.waiting[i + 1]!, spanNs, slowdown, fromNs, untilNs);
+    }
+    for (let i = first; i < next; i++) {
+      let core = 0;
+      let freeNs = backlogNs[0]!;
+      for (let other = 1; other < cores; other++) {
+        if (backlogNs[other]! < freeNs) {
+          core = other;
+          freeNs = backlogNs[other]!;
+        }
+      }
+      const arrivalNs = arrivalsNs[i]!;
+      const arrivedNs = (arrivalNs - fromNs) / slowdown;
+      const workNs = (arrivedNs > freeNs ? arrivedNs : freeNs) + demandsNs[i]!;
+      backlogNs[core] = workNs;
+      doneNs += demandsNs[i]!;
+      this.finish(arrivalNs, workNs, spanNs, slowdown, fromNs, untilNs);
+    }
+    for (let core = 0; core < cores; core++) {
+      const leftNs = Math.max(0, backlogNs[core]! - spanNs);
+      backlogNs[core] = leftNs;
+      doneNs -= leftNs;
+    }
+    const busyNs = doneNs * slowdown;
+    const idleNs = cores * (untilNs - fromNs) - busyNs;
+    this.joules =
+      label.joules +
+      (power.staticWatts * (untilNs - fromNs) + busyCoreWatts(power, khz) * busyNs + power.idleCoreWatts * idleNs) /
+        NS_PER_S;
+  }
+
+  /** What the last call came to, to go on from. */
+  label(before: Label, khz: KiloHertz, cost: number): Label {
+    return {
+      backlogNs: this.backlogNs.slice(),
+      waiting: this.left.slice(0, this.leftCount),
+      joules: this.joules,
+      late: this.late,
+      cost,
+      path: { khz, before: before.path },
+    };
+  }
+
+  /** Late is late, done or not: it is counted once, and followed no further. */
+  private finish(
+    arrivalNs: number,
+    workNs: number,
+    spanNs: number,
+    slowdown: number,
+    fromNs: number,
+    untilNs: number,
+  ): void {
     const isDone = workNs <= spanNs;
-    const isLate = (isDone ? fromNs + workNs * slowdown : untilNs) - arrivalNs > latencyNs;
-    // Late is late, done or not: it is counted once, and followed no further.
-    if (isLate) late++;
-    else if (!isDone) left.push(arrivalNs, workNs - spanNs);
+    if ((isDone ? fromNs + workNs * slowdown : untilNs) - arrivalNs > this.latencyNs) {
+      this.late++;
+    } else if (!isDone) {
+      if (this.leftCount === this.left.length) {
+        const longer = new Float64Array(2 * this.left.length);
+        longer.set(this.left);
+        this.left = longer;
+      }
+      this.left[this.leftCount++] = arrivalNs;
+      this.left[this.leftCount++] = workNs - spanNs;
+    }
   }
-  const { power } = server;
-  const busyNs = doneNs * slowdown;
-  const idleNs = backlogNs.length * (untilNs - fromNs) - busyNs;
-  const joules =
-    label.joules +
-    (power.staticWatts * (untilNs - fromNs) + busyCoreWatts(power, khz) * busyNs + power.idleCoreWatts * idleNs) /
-      NS_PER_S;
-  return {
-    backlogNs,
-    waiting: left,
-    joules,
-    late,
-    cost: joules + latePriceJ * late,
-    path: { khz, before: label.path },
-  };
 }
 
 /** Finer where there is little: the difference between none and some decides more than that between much and more. */
