@@ -17,7 +17,7 @@ export interface SimulationReportContext {
 
 /** A study as a report. The same study gives the same bytes. */
 export function simulationReport(study: Study, context: SimulationReportContext): ReportData {
-  const { policies, slo, runs, partial, reference } = study;
+  const { policies, slo, runs, partial, reference, lowerBoundJ } = study;
   const summaries = summarizeRuns(study);
   const [columns = [], ...rows] = runTable(summaries, slo);
   const { idleStates } = context.server;
@@ -61,6 +61,14 @@ export function simulationReport(study: Study, context: SimulationReportContext)
             : [{ label: 'idle cores instead', value: idleStates.map(describeIdleState).join('; ') }]),
           { label: 'its source', value: context.server.power.source },
           { label: 'it leaves out', value: context.server.power.leavesOut },
+          ...(lowerBoundJ === null
+            ? []
+            : [
+                {
+                  label: 'proven lower bound',
+                  value: `${lowerBoundJ.toFixed(0)} J: no policy that keeps the objective can take less, not even with knowledge of the future`,
+                },
+              ]),
           ...(reference === null
             ? []
             : [
@@ -93,7 +101,13 @@ function judge({ slo, baseline }: Study, summaries: readonly RunSummary[]) {
   return { text, tone: best.savingVsPerformance > 0 && missed.length === 0 ? ('good' as const) : ('mixed' as const) };
 }
 
-function chartsOf({ runs, policies, slo }: Study, summaries: readonly RunSummary[]): ReportChart[] {
+/** Beyond so many times the objective's latency a policy is lost anyhow. */
+const FAR_OFF_SLOS = 4;
+
+function chartsOf(
+  { runs, policies, slo, baseline, reference, lowerBoundJ }: Study,
+  summaries: readonly RunSummary[],
+): ReportChart[] {
   const quantile = formatQuantile(slo.quantile);
   const sloMs = slo.latencyNs / NS_PER_MS;
   const bound = (axis: 'x' | 'y') => ({ label: `SLO ${formatNs(slo.latencyNs)}`, axis, value: sloMs });
@@ -106,6 +120,11 @@ function chartsOf({ runs, policies, slo }: Study, summaries: readonly RunSummary
       x: points.map(({ atS }) => atS),
       y: points.map((point) => significant(value(point))),
     }));
+  const isFarOff = (quantileNs: number | null) => quantileNs !== null && quantileNs > FAR_OFF_SLOS * slo.latencyNs;
+  const near = summaries.map(({ p99Ms }) => p99Ms !== null && !isFarOff(p99Ms * NS_PER_MS));
+  const off = summaries.filter((_, run) => !near[run]);
+  const beside =
+    off.length === 0 ? '' : ` Off the chart: ${off.map((run) => `${run.policy} (${latencyText(run)})`).join(', ')}.`;
   const stretch = formatNs((runs[0]?.points[0]?.atS ?? 0) * NS_PER_S);
   return [
     {
@@ -122,6 +141,8 @@ function chartsOf({ runs, policies, slo }: Study, summaries: readonly RunSummary
       title: 'Latency',
       note: `${quantile} of each ${stretch}.`,
       yLabel: 'ms',
+      // One that is far off would flatten all others.
+      yScale: runs.some(({ points }) => points.some(({ quantileNs }) => isFarOff(quantileNs))) ? 'log' : 'linear',
       series: each('line', ({ quantileNs }) => (quantileNs === null ? null : quantileNs / NS_PER_MS)),
       limits: [bound('y')],
     },
@@ -156,21 +177,47 @@ function chartsOf({ runs, policies, slo }: Study, summaries: readonly RunSummary
     },
     {
       title: `Energy against ${quantile}`,
-      note: 'A point a policy. The lowest one left of the SLO is the best; energy is modelled.',
+      note: `A point a policy. The lowest one left of the SLO is the best; the dashed line joins those that no other beats in both.${beside} Energy is modelled.`,
+      yFrom: 'data',
       xLabel: `${quantile} of the run, ms`,
       yLabel: 'kJ',
       xScale: 'linear',
       yScale: 'linear',
-      series: summaries.map(({ policy, p99Ms, energyJ }, run) => ({
-        label: policy,
-        run,
-        style: 'points' as const,
-        x: p99Ms === null ? [] : [p99Ms],
-        y: p99Ms === null ? [] : [significant(energyJ / 1000)],
-      })),
-      limits: [bound('x')],
+      series: [
+        ...summaries.map(({ policy, p99Ms, energyJ }, run) => ({
+          label: policy,
+          run,
+          style: 'points' as const,
+          x: p99Ms === null || !near[run]! ? [] : [p99Ms],
+          y: p99Ms === null || !near[run]! ? [] : [significant(energyJ / 1000)],
+        })),
+        { label: 'front', run: baseline, style: 'dashed', ...frontOf(summaries.filter((_, run) => near[run])) },
+      ],
+      limits: [
+        bound('x'),
+        ...(reference === null ? [] : [kilojoules('clairvoyant reference', reference.joules)]),
+        ...(lowerBoundJ === null ? [] : [kilojoules('proven bound', lowerBoundJ)]),
+      ],
     },
   ];
+}
+
+const kilojoules = (label: string, joules: number) => ({ label, axis: 'y' as const, value: joules / 1000 });
+
+/** The Pareto front: the policies that no other undercuts both in latency and in energy, fastest first. */
+export function frontOf(summaries: readonly Pick<RunSummary, 'p99Ms' | 'energyJ'>[]): {
+  readonly x: readonly number[];
+  readonly y: readonly (number | null)[];
+} {
+  const known = summaries.flatMap(({ p99Ms, energyJ }) => (p99Ms === null ? [] : [{ p99Ms, energyJ }]));
+  known.sort((a, b) => a.p99Ms - b.p99Ms || a.energyJ - b.energyJ);
+  let least = Infinity;
+  const front = known.filter(({ energyJ }) => {
+    if (energyJ >= least) return false;
+    least = energyJ;
+    return true;
+  });
+  return { x: front.map(({ p99Ms }) => p99Ms), y: front.map(({ energyJ }) => significant(energyJ / 1000)) };
 }
 
 const describeIdleState = ({ name, afterNs, wakeNs, watts }: IdleState) =>

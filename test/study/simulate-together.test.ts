@@ -9,7 +9,7 @@ import { workloads } from '../../src/plant/workloads.ts';
 import { loadPolicy } from '../../src/policy/load-policy.ts';
 import { buildReport } from '../../src/study/report/build-report.ts';
 import { simulateTogether, type TogetherOptions } from '../../src/study/simulate-together.ts';
-import { simulationReport } from '../../src/study/simulation-report.ts';
+import { frontOf, simulationReport } from '../../src/study/simulation-report.ts';
 import { runTable, type Study, summarizeRuns } from '../../src/study/summarize-runs.ts';
 
 const POLICIES = ['performance', 'pid', 'threshold'];
@@ -120,6 +120,15 @@ describe('summarizeRuns()', () => {
   });
 });
 
+describe('frontOf()', () => {
+  it('keeps what no other beats in both latency and energy', () => {
+    const of = (p99Ms: number | null, energyJ: number) => ({ p99Ms, energyJ });
+    const front = frontOf([of(5, 3000), of(8, 2000), of(7, 2500), of(9, 2000), of(5, 3500), of(null, 1)]);
+    expect(front).toEqual({ x: [5, 7, 8], y: [3, 2.5, 2] });
+    expect(frontOf([])).toEqual({ x: [], y: [] });
+  });
+});
+
 describe('simulationReport()', () => {
   it('shows every policy in each chart but the load, and says what is modelled', async () => {
     const study = await studyOf();
@@ -133,7 +142,8 @@ describe('simulationReport()', () => {
       'How many requests were slower',
       'Energy against p99',
     ]);
-    for (const { series } of charts.slice(1)) expect(series.map(({ run }) => run)).toEqual([0, 1, 2]);
+    for (const { series } of charts.slice(1, -1)) expect(series.map(({ run }) => run)).toEqual([0, 1, 2]);
+    expect(charts.at(-1)!.series.map(({ label }) => label)).toEqual([...POLICIES, 'front']);
     for (const { x, y } of charts.flatMap(({ series }) => series)) {
       expect(x.length).toBe(y.length);
       expect(x).toEqual([...x].sort((a, b) => a - b));

@@ -46,6 +46,8 @@ export interface ReportChart {
   readonly yLabel: string;
   readonly xScale: 'linear' | 'log';
   readonly yScale: 'linear' | 'log';
+  /** Of a linear y axis: default zero. */
+  readonly yFrom?: 'zero' | 'data';
   readonly series: readonly ReportSeries[];
   /** Lines across the whole chart, such as an SLO. */
   readonly limits: readonly ReportLimit[];

@@ -6,13 +6,29 @@
     ink: '#1a1d21',
     grid: '#e2e6ea',
     limit: '#c0262d',
-    runs: ['#7b8490', '#1f5fd6', '#b45f06', '#0f7b4f', '#8b3fc4', '#b8326e'],
+    runs: ['#7b8490', '#1f5fd6', '#b45f06', '#0f7b4f', '#8b3fc4', '#b8326e'].concat([
+      '#00788c',
+      '#7a6a00',
+      '#5b4db8',
+      '#c2451e',
+      '#4f7d14',
+      '#8a4b3a',
+      '#2b3a67',
+    ]),
   };
   const DARK = {
     ink: '#c9d0d8',
     grid: '#2c3239',
     limit: '#ff7b7b',
-    runs: ['#9aa4b0', '#6ea8ff', '#f0a85a', '#5fd39b', '#c99bf2', '#f288b6'],
+    runs: ['#9aa4b0', '#6ea8ff', '#f0a85a', '#5fd39b', '#c99bf2', '#f288b6'].concat([
+      '#4fc3d9',
+      '#d6c34a',
+      '#a79bff',
+      '#ff9272',
+      '#a5cf5f',
+      '#d3a18f',
+      '#8ea2e0',
+    ]),
   };
   const HEIGHT = 230;
   const darkScheme = matchMedia('(prefers-color-scheme: dark)');
@@ -106,6 +122,16 @@
     return [0, Math.max(high ?? 1, ...near) * 1.08 || 1];
   };
 
+  /** Close around the values and the limits, where a small difference is what counts. */
+  const closeRange = (chart) => (plot, low, high) => {
+    const limits = chart.limits.filter((limit) => limit.axis === 'y').map((limit) => limit.value);
+    const least = Math.min(low ?? Infinity, ...limits);
+    const most = Math.max(high ?? -Infinity, ...limits);
+    if (!(least <= most)) return [0, 1];
+    const margin = (most - least) * 0.15 || most * 0.1;
+    return [least - margin, most + margin];
+  };
+
   const xRange = (chart) => (chart.series.some(({ style }) => style === 'points') ? pointsRange(chart) : startOfRun);
 
   const draw = (place, palette) => {
@@ -128,7 +154,10 @@
         padding: [10, 12, 0, 0],
         scales: {
           x: { time: false, ...(chart.xScale === 'log' ? { distr: 3 } : { range: xRange(chart) }) },
-          y: chart.yScale === 'log' ? { distr: 3 } : { range: linearRange(chart) },
+          y:
+            chart.yScale === 'log'
+              ? { distr: 3 }
+              : { range: chart.yFrom === 'data' ? closeRange(chart) : linearRange(chart) },
         },
         // Charts over the same quantity share their cursor.
         cursor: { sync: { key: chart.xLabel }, drag: { x: true, y: false } },
