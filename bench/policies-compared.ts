@@ -135,29 +135,38 @@ function summaryTable(rows: readonly SweepRow[]): string {
   );
 }
 
-const names = Object.keys(workloads);
-const all = names.map(rowsOf);
-const text = [
-  BEGIN,
-  '',
-  `${seeds} seeds${reduced ? ' (a reduced run, without the reference)' : ''}. Energy is modelled.`,
-  '',
-  '### Over all cells',
-  '',
-  summaryTable(all.flat()),
-  ...names.flatMap((name, index) => [
+function writePage(done: ReadonlyMap<string, readonly SweepRow[]>): void {
+  const text = [
+    BEGIN,
     '',
-    `### ${name}`,
+    `${seeds} seeds${reduced ? ' (a reduced run, without the reference)' : ''}. Energy is modelled.`,
     '',
-    `${coresOf(name)} cores; ${secondsOf(name)} s a run; ${workloads[name]!.summary}; p99 ≤ ${all[index]![0]!.sloMs} ms.`,
+    '### Over all cells',
     '',
-    savingTable(all[index]!),
-  ]),
-  '',
-  END,
-].join('\n');
-const page = readFileSync(PAGE, 'utf8');
-const [before, after] = [page.indexOf(BEGIN), page.indexOf(END)];
-if (before < 0 || after < 0) throw new Error(`${PAGE} has no lines ${BEGIN} and ${END}`);
-writeFileSync(PAGE, page.slice(0, before) + text + page.slice(after + END.length));
-spawnSync('npx', ['prettier', '--write', '--log-level', 'warn', PAGE], { cwd: ROOT, stdio: 'inherit' });
+    summaryTable([...done.values()].flat()),
+    ...Object.keys(workloads).flatMap((name) => {
+      const rows = done.get(name);
+      if (rows === undefined) return [];
+      const { summary } = workloads[name]!;
+      return [
+        ...['', `### ${name}`, ''],
+        `${coresOf(name)} cores; ${secondsOf(name)} s a run; ${summary}; p99 ≤ ${rows[0]!.sloMs} ms.`,
+        ...['', savingTable(rows)],
+      ];
+    }),
+    '',
+    END,
+  ].join('\n');
+  const page = readFileSync(PAGE, 'utf8');
+  const [before, after] = [page.indexOf(BEGIN), page.indexOf(END)];
+  if (before < 0 || after < 0) throw new Error(`${PAGE} has no lines ${BEGIN} and ${END}`);
+  writeFileSync(PAGE, page.slice(0, before) + text + page.slice(after + END.length));
+  spawnSync('npx', ['prettier', '--write', '--log-level', 'warn', PAGE], { cwd: ROOT, stdio: 'inherit' });
+}
+
+// The quick ones first; the page shows what is done so far.
+const done = new Map<string, readonly SweepRow[]>();
+for (const name of Object.keys(workloads).sort((a, b) => Number(BUSY.includes(a)) - Number(BUSY.includes(b)))) {
+  done.set(name, rowsOf(name));
+  writePage(done);
+}
