@@ -15,6 +15,7 @@ import type { Config, ServiceConfig } from '../policy/load-config.ts';
 import { openSensor, type TargetSpec } from '../sensor/open-sensor.ts';
 import { dryRunTree } from '../sysfs/dry-run-tree.ts';
 import { realTree } from '../sysfs/real-tree.ts';
+import { alarmBudget } from './alarm-budget.ts';
 import { followingPlanner } from './following-planner.ts';
 import { governedService } from './governed-service.ts';
 
@@ -47,10 +48,6 @@ export interface Governor {
   close(): void;
 }
 
-/** A share of a window's requests that may be late before the kernel wakes us: twice what the SLO tolerates. */
-const LATE_BUDGET_FACTOR = 2;
-/** The kernel wakes us when a request waited this share of the SLO before it was even read. */
-const WAIT_BUDGET_SHARE = 0.5;
 
 /**
  * Builds the loop of a machine. Dry run differs by what is handed in, a tree whose writes land in memory and a sensor that
@@ -152,11 +149,10 @@ function sloOf({ services }: Config, name: string): Slo {
 
 function targetOf(service: Config['services'][number]) {
   const { slo, policy } = service;
-  const lateBudget = Math.max(2, Math.ceil(LATE_BUDGET_FACTOR * (1 - slo.quantile) * policy.intervalMs));
   return {
     name: service.name,
     ports: service.ports,
     sloLatencyNs: slo.latencyNs,
-    alarm: { lateBudget, waitBudgetNs: slo.latencyNs * WAIT_BUDGET_SHARE },
+    alarm: alarmBudget(slo, policy.intervalMs),
   };
 }

@@ -1,10 +1,13 @@
 import type { Slo } from '../core/slo.ts';
+import type { TickReport } from '../core/tick-report.ts';
+import { NS_PER_MS } from '../core/units.ts';
 import { GovernorLoop } from '../loop/governor-loop.ts';
 import { createFrequencyPlanner } from '../planner/frequency-planner.ts';
 import type { ServerModel } from '../plant/server-model.ts';
 import type { ServiceModel } from '../plant/service-model.ts';
 import { Simulation } from '../plant/simulation.ts';
 import type { Policy } from '../policy/load-policy.ts';
+import { alarmBudget } from './alarm-budget.ts';
 import { governedService } from './governed-service.ts';
 
 export interface SimulatedGovernorOptions {
@@ -20,11 +23,21 @@ export interface SimulatedGovernorOptions {
 export interface SimulatedGovernor {
   readonly loop: GovernorLoop;
   readonly simulation: Simulation;
+  /** Lets the server run until the tick that is due, or until an alarm if one comes before, and ticks. */
+  tickBy(dueNs: number): TickReport;
 }
+
+/** From an alarm to the new frequency: what the daemon was measured to take with a core free, rounded up. */
+const ANSWER_NS = 0.5 * NS_PER_MS;
 
 /** @throws RangeError when the models contradict themselves or the machine */
 export function composeSimulation({ server, service, policy, slo, seed }: SimulatedGovernorOptions): SimulatedGovernor {
-  const simulation = new Simulation({ server, services: [{ ...service, sloLatencyNs: slo.latencyNs }], seed });
+  const simulation = new Simulation({
+    server,
+    services: [{ ...service, sloLatencyNs: slo.latencyNs }],
+    seed,
+    alarms: alarmBudget(slo, policy.intervalMs),
+  });
   const { sensor, actuator, clock } = simulation;
   const loop = new GovernorLoop({
     services: [governedService({ name: service.name, slo, policy })],
@@ -34,5 +47,13 @@ export function composeSimulation({ server, service, policy, slo, seed }: Simula
     clock,
     mode: 'simulate',
   });
-  return { loop, simulation };
+  return { loop, simulation, tickBy };
+
+  function tickBy(dueNs: number): TickReport {
+    const alarms = simulation.advanceToAlarm(dueNs);
+    simulation.advanceTo(alarms.length === 0 ? dueNs : Math.min(dueNs, simulation.nowNs + ANSWER_NS));
+    const isDue = simulation.nowNs >= dueNs;
+    // Nothing is late here but the answer to an alarm.
+    return loop.tick(isDue ? BigInt(Math.floor(dueNs)) : clock.monotonicNs(), alarms);
+  }
 }

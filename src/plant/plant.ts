@@ -1,3 +1,4 @@
+import { ALARM_BITS, type AlarmBudget } from './alarms.ts';
 import { type ArrivalSource, NOBODY, createArrivalSource } from './arrivals.ts';
 import type { SampleStream } from './distribution.ts';
 import { EnergyMeter } from './energy-meter.ts';
@@ -94,6 +95,13 @@ export class Plant {
   declare private readonly pendingKhz: Float64Array;
   private changeCount = 0;
 
+  /** By service: what raises an alarm; the kinds that may (ALARM_BITS); those that were, and have not been taken. */
+  declare private readonly lateBudgets: Float64Array;
+  declare private readonly waitBudgetsNs: Float64Array;
+  declare private readonly armed: Int32Array;
+  declare private readonly raised: Int32Array;
+  private anyRaised = false;
+
   /** @throws RangeError when the models contradict themselves or the machine */
   constructor({ server, services, seed, onCompletion }: PlantOptions) {
     const { cpus, domains } = server.machine;
@@ -137,6 +145,10 @@ export class Plant {
     this.frequenciesKhz = new Float64Array(domains.length);
     this.pendingKhz = new Float64Array(domains.length);
     domains.forEach((domain, index) => this.runAt(index, domain.allowedMaxKhz));
+    this.lateBudgets = new Float64Array(services.length);
+    this.waitBudgetsNs = new Float64Array(services.length);
+    this.armed = new Int32Array(services.length);
+    this.raised = new Int32Array(services.length);
     services.forEach((service, index) => {
       const allowed = service.cpus ?? cpus;
       this.grant(
@@ -171,8 +183,11 @@ export class Plant {
     return this.grantLists[service]!;
   }
 
-  /** Runs every event up to and including `untilNs`. @throws RangeError when that is in the past or no time */
-  advanceTo(untilNs: number): void {
+  /**
+   * Runs every event up to and including `untilNs`, or the one that raises an alarm where it is to stop there.
+   * @throws RangeError when `untilNs` is in the past or no time
+   */
+  advanceTo(untilNs: number, stopsAtAlarm = false): void {
     if (!(untilNs >= this.nowNs && untilNs <= Number.MAX_SAFE_INTEGER)) {
       throw new RangeError(`cannot advance from ${this.nowNs} ns to ${untilNs} ns`);
     }
@@ -187,8 +202,25 @@ export class Plant {
       if (completionNs === atNs) this.complete(this.completions.next);
       else if (changeNs === atNs) this.change(this.changes.next);
       else this.arrive(this.due.next);
+      if (stopsAtAlarm && this.anyRaised) return;
     }
     this.clock[0] = untilNs;
+  }
+
+  /** From now on each of these kinds (ALARM_BITS) may be raised once. */
+  arm(service: number, budget: AlarmBudget, kinds: number): void {
+    this.lateBudgets[service] = budget.lateBudget;
+    this.waitBudgetsNs[service] = budget.waitBudgetNs;
+    this.armed[service] = kinds;
+    this.recorders[service]!.lateSinceArmed = 0;
+  }
+
+  /** The kinds of alarm that were raised for the service since the last call. */
+  takeAlarms(service: number): number {
+    const kinds = this.raised[service]!;
+    this.raised[service] = 0;
+    this.anyRaised = this.raised.some((others) => others !== 0);
+    return kinds;
   }
 
   /** The domain runs at `frequencyKhz` after the transition latency; a newer request replaces one under way. */
@@ -275,6 +307,9 @@ export class Plant {
     this.due.timesNs[service] = source.nextNs;
     this.due.update(service);
     this.recorders[service]!.arrived();
+    if ((this.armed[service]! & ALARM_BITS['arrival-after-idle']) !== 0) {
+      this.raise(service, ALARM_BITS['arrival-after-idle']);
+    }
     const connections = this.connectionCounts[service]!;
     if (connections === 0) {
       this.queues[service * this.cores]!.push(this.nowNs, this.demands[service]!.next(), client);
@@ -310,7 +345,11 @@ export class Plant {
     const startNs = this.servingStartNs[core]!;
     const arrivalNs = this.servingArrivalNs[core]!;
     const handlingTimeNs = this.nowNs - startNs;
-    this.recorders[service]!.completed(startNs - arrivalNs, handlingTimeNs);
+    const recorder = this.recorders[service]!;
+    recorder.completed(startNs - arrivalNs, handlingTimeNs);
+    if ((this.armed[service]! & ALARM_BITS.late) !== 0 && recorder.lateSinceArmed >= this.lateBudgets[service]!) {
+      this.raise(service, ALARM_BITS.late);
+    }
     this.servedNs[service * this.cores + core]! += handlingTimeNs;
     this.onCompletion?.(service, arrivalNs, startNs, this.nowNs, core);
     const connection = this.servingConnection[core]!;
@@ -352,9 +391,18 @@ export class Plant {
     this.servingConnection[core] = queue.headConnection;
     this.servingArrivalNs[core] = oldestNs;
     this.servingStartNs[core] = startNs;
+    const waits = (this.armed[service]! & ALARM_BITS.waiting) !== 0 && startNs - oldestNs > this.waitBudgetsNs[service]!;
+    if (waits) this.raise(service, ALARM_BITS.waiting);
     this.completions.timesNs[core] = startNs + queue.headDemandNs * this.slowdown[at]!;
     this.completions.update(core);
     queue.shift();
+  }
+
+  /** Once, until it is armed again: as the kernel's probes do. */
+  private raise(service: number, kind: number): void {
+    this.armed[service]! &= ~kind;
+    this.raised[service]! |= kind;
+    this.anyRaised = true;
   }
 
   private rest(core: number): void {

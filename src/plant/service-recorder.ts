@@ -15,6 +15,8 @@ export class ServiceRecorder {
   declare private readonly sloLatencyNs: number;
   private arrivals = 0;
   private overSlo = 0;
+  /** Requests over the objective since the alarm was armed. */
+  lateSinceArmed = 0;
   private latency = new Float64Array(BUCKETS);
   private socketWait = new Float64Array(BUCKETS);
   private handlingTime = new Float64Array(BUCKETS);
@@ -31,7 +33,10 @@ export class ServiceRecorder {
 
   completed(socketWaitNs: number, handlingTimeNs: number): void {
     const latencyNs = socketWaitNs + handlingTimeNs;
-    if (latencyNs > this.sloLatencyNs) this.overSlo++;
+    if (latencyNs > this.sloLatencyNs) {
+      this.overSlo++;
+      this.lateSinceArmed++;
+    }
     this.socketWaitSumNs += socketWaitNs;
     this.handlingTimeSumNs += handlingTimeNs;
     this.socketWait[fastBucketOf(socketWaitNs)]!++;

@@ -1,8 +1,9 @@
 import type { Actuator, Applied, AppliedFrequency, OnExit, RestoredControl } from '../core/actuator.ts';
 import type { Clock } from '../core/clock.ts';
 import type { FrequencyDomain, OperatingPoint } from '../core/machine.ts';
-import type { Health, Sensor, Snapshot } from '../core/sensor.ts';
+import type { Alarm, AlarmKind, Health, Sensor, Snapshot } from '../core/sensor.ts';
 import { type CpuId, type KiloHertz, NS_PER_MS, NS_PER_S, kiloHertz } from '../core/units.ts';
+import { ALARM_BITS, type AlarmBudget } from './alarms.ts';
 import { Plant, type PlantOptions } from './plant.ts';
 
 /** A request must have been in flight so long, with none completing, before the service counts as stalled. */
@@ -13,6 +14,8 @@ const LOOK_NS = NS_PER_S;
 export interface SimulationOptions extends PlantOptions {
   /** What the wall clock says when the simulation starts, in ms since the epoch; default 0. Schedules go by it. */
   readonly startWallMs?: number;
+  /** What raises alarms, the same for all services; absent: nothing does. */
+  readonly alarms?: AlarmBudget;
 }
 
 /**
@@ -26,12 +29,14 @@ export class Simulation {
   readonly actuator: Actuator;
   /** The model itself, for what looks deeper than any sensor can. */
   readonly plant: Plant;
+  readonly #services: SimulationOptions['services'];
 
   /** @throws RangeError when the models contradict themselves or the machine */
   constructor(options: SimulationOptions) {
     const plant = new Plant(options);
     const startWallMs = options.startWallMs ?? 0;
     this.plant = plant;
+    this.#services = options.services;
     this.clock = {
       monotonicNs: () => BigInt(Math.floor(plant.nowNs)),
       wallMs: () => startWallMs + plant.nowNs / NS_PER_MS,
@@ -58,6 +63,17 @@ export class Simulation {
   advanceTo(untilNs: number): void {
     this.plant.advanceTo(untilNs);
   }
+
+  /** Lets the server run, to the first alarm if one is raised before. @returns it; none: the time has come */
+  advanceToAlarm(untilNs: number): readonly Alarm[] {
+    this.plant.advanceTo(untilNs, true);
+    const atNs = this.clock.monotonicNs();
+    return this.#services.flatMap(({ name }, service) => {
+      const raised = this.plant.takeAlarms(service);
+      const kinds = (Object.keys(ALARM_BITS) as AlarmKind[]).filter((kind) => (raised & ALARM_BITS[kind]) !== 0);
+      return kinds.map((kind): Alarm => ({ target: name, kind, atNs }));
+    });
+  }
 }
 
 /** A point in time from which the next look at busy cores is measured. */
@@ -67,7 +83,7 @@ interface Look {
   busiestRatio: number | null;
 }
 
-function simulatedSensor(plant: Plant, { services, server }: PlantOptions): Sensor {
+function simulatedSensor(plant: Plant, { services, server, alarms }: SimulationOptions): Sensor {
   const cores = server.machine.cpus.map((_, core) => core);
   let readAtNs = plant.nowNs;
   const cpuTimeAtRead = services.map(() => 0);
@@ -75,15 +91,23 @@ function simulatedSensor(plant: Plant, { services, server }: PlantOptions): Sens
   return {
     method: 'simulated',
     unit: 'turn',
-    read() {
+    read(urgent = false) {
       const windowNs = plant.nowNs - readAtNs;
       readAtNs = plant.nowNs;
-      return services.map((_, service) => readService(service, windowNs));
+      const snapshots = services.map((_, service) => readService(service, windowNs));
+      // An alarm is answered once between two ticks: a read that it urged does not arm it again.
+      if (alarms !== undefined && !urgent) snapshots.forEach(({ health }, service) => arm(service, alarms, health));
+      return snapshots;
     },
     close() {
       // Nothing is held.
     },
   };
+
+  function arm(service: number, budget: AlarmBudget, health: Health): void {
+    const whileIdle = health === 'idle' ? ALARM_BITS['arrival-after-idle'] : 0;
+    plant.arm(service, budget, ALARM_BITS.late | ALARM_BITS.waiting | whileIdle);
+  }
 
   function readService(service: number, windowNs: number): Snapshot {
     const window = plant.takeWindow(service);

@@ -22,7 +22,7 @@ export interface PilotOptions {
 export interface Pilot {
   readonly simulation: Simulation;
   readonly intervalNs: number;
-  /** Lets the server run until then, and looks at what it did since the last call. */
+  /** Lets the server run until then, or until an alarm before, and looks at what it did since the last call. */
   advanceTo(untilNs: number): Stage;
 }
 
@@ -42,7 +42,7 @@ export function createPilot(options: PilotOptions): Pilot {
 }
 
 function governorPilot(policy: Policy, options: Omit<PilotOptions, 'policy'>): Pilot {
-  const { loop, simulation } = composeSimulation({ ...options, policy });
+  const { loop, simulation, tickBy } = composeSimulation({ ...options, policy });
   loop.engage();
   let frequencyKhz = mean(options.server.machine.domains.map(({ allowedMaxKhz }) => allowedMaxKhz));
   return {
@@ -51,8 +51,7 @@ function governorPilot(policy: Policy, options: Omit<PilotOptions, 'policy'>): P
       return loop.intervalMs * NS_PER_MS;
     },
     advanceTo(untilNs) {
-      simulation.advanceTo(untilNs);
-      const report = loop.tick(simulation.clock.monotonicNs());
+      const report = tickBy(untilNs);
       // What was in force until now; what this tick applied is in force from now on.
       const stage = { snapshot: loop.snapshots[0]!, frequencyKhz, faulty: report.faults.length > 0 };
       frequencyKhz = frequencyOf(report) ?? frequencyKhz;

@@ -124,17 +124,18 @@ export class SimulatedRun {
   }
 
   #tick(): void {
-    const elapsedNs = this.#nextTickNs - this.nowNs;
+    const beganNs = this.nowNs;
     const { snapshot, frequencyKhz, faulty } = this.#pilot.advanceTo(this.#nextTickNs);
     this.#arrivals += snapshot.arrivals;
     this.#requests += snapshot.requests;
     this.#overSlo += snapshot.overSlo;
     if (faulty) this.#faultyTicks++;
-    this.#stretch.add(elapsedNs, snapshot.arrivals, snapshot.latency, frequencyKhz);
+    this.#stretch.add(this.nowNs - beganNs, snapshot.arrivals, snapshot.latency, frequencyKhz);
     this.#windowRequests += snapshot.requests;
     this.#windowOverSlo += snapshot.overSlo;
     if (this.nowNs >= this.#windowEndNs) this.#endWindow();
-    this.#nextTickNs = this.#tickAfter(this.nowNs);
+    // An alarm comes in between: the tick that is due stays due.
+    if (this.nowNs >= this.#nextTickNs) this.#nextTickNs = this.#tickAfter(this.nowNs);
     if (this.#stretch.lengthNs >= this.durationNs / MOST_POINTS || this.nowNs >= this.durationNs) this.#endStretch();
   }
 
