@@ -162,6 +162,8 @@ for (const workloadName of args.workload.split(',')) {
 if (!args.json) {
   for (const [name, all] of shares) {
     const mean = all.reduce((sum, share) => sum + share, 0) / all.length;
-    console.log(`${name}: ${percent(mean)} of the attainable saving in the mean, ${percent(Math.min(...all))} at least`);
+    console.log(
+      `${name}: ${percent(mean)} of the attainable saving in the mean, ${percent(Math.min(...all))} at least`,
+    );
   }
 }

@@ -48,7 +48,6 @@ export interface Governor {
   close(): void;
 }
 
-
 /**
  * Builds the loop of a machine. Dry run differs by what is handed in, a tree whose writes land in memory and a sensor that
  * predicts, and by nothing else.

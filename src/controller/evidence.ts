@@ -48,7 +48,7 @@ const CHANCE = 0.0003;
 /** With the kernel's alarm, less is needed. */
 const CHANCE_WHEN_ALARMED = 0.01;
 /** The queue must need this many times the SLO's latency: a service that just meets its SLO gets near it now and then. */
-const PILED_UP = 2;
+const PILED_UP = 0.7;
 /** What a rise that is urgent multiplies the level by at least, and at most. */
 const LEAST_RISE = 1.2;
 const LARGEST_RISE = 1000;
@@ -57,6 +57,23 @@ export interface Urgency {
   /** What to multiply the applied level by, > 1. */
   readonly factor: number;
   readonly why: string;
+}
+
+/** When the newest arrival is done: busy ÷ throughput is what a request takes of the server's capacity. */
+function drainTimeNs({ inFlight, throughputRps }: Observation, busy: number): number {
+  return throughputRps > 0 ? (inFlight * busy * NS_PER_S) / throughputRps : 0;
+}
+
+/** A queue that is gone within this share of the SLO is none to worry about. */
+const DRAINED = 0.25;
+/** One request as old as this may just be a long one. */
+const STILL_YOUNG = 0.75;
+
+/** Is a burst over? */
+export function isDrained({ observation, slo }: ControllerInput): boolean {
+  const { oldestInFlightNs } = observation;
+  const drainNs = drainTimeNs(observation, busyShare(observation));
+  return drainNs <= DRAINED * slo.latencyNs && oldestInFlightNs <= STILL_YOUNG * slo.latencyNs;
 }
 
 /**
@@ -69,8 +86,7 @@ export function urgencyOf(input: ControllerInput, setpoint: number): Urgency | n
   const { latest, inFlight, oldestInFlightNs } = observation;
   const busy = busyShare(observation);
 
-  // busy ÷ throughput is what a request takes of the server's capacity, so this is when the newest arrival is done.
-  const drainNs = observation.throughputRps > 0 ? (inFlight * busy * NS_PER_S) / observation.throughputRps : 0;
+  const drainNs = drainTimeNs(observation, busy);
   if (inFlight > 1 && drainNs > PILED_UP * slo.latencyNs) {
     return {
       factor: Math.min(LARGEST_RISE, Math.max(LEAST_RISE, drainNs / (setpoint * slo.latencyNs))),
@@ -92,7 +108,7 @@ export function urgencyOf(input: ControllerInput, setpoint: number): Urgency | n
   }
 
   // An alarm at the first arrival after a lull comes with one request and no harm.
-  if (observation.alarmed && (inFlight > 1 || latest.overSlo > 0)) {
+  if (observation.alarmed && inFlight > 1 && !isDrained(input)) {
     return { factor: LEAST_RISE, why: `alarm with ${inFlight} in flight` };
   }
   return null;

@@ -15,9 +15,9 @@ export const guardParameters = z.strictObject({
     .number()
     .min(0.5)
     .max(0.999)
-    .default(0.9)
+    .default(0.7)
     .describe('How sure counts of slow requests must be that the SLO is met before the level goes down'),
-  utilizationCeiling: utilizationCeiling(0.9),
+  utilizationCeiling: utilizationCeiling(0.97),
   idleAfter: durationMs().prefault('1s').describe('How long nothing must arrive before the idle level is taken'),
   idleLevel: z.number().min(0).max(1).optional().describe('The level while idle; absent: the lowest allowed'),
   silenceAfter: durationMs().prefault('1s').describe('How long the level is held when the sensor says nothing'),

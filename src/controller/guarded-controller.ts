@@ -1,5 +1,5 @@
 import type { Controller, ControllerInput, ControllerOutput, Level } from '../core/controller.ts';
-import { urgencyOf } from './evidence.ts';
+import { isDrained, urgencyOf } from './evidence.ts';
 import { type Effect, initialEffect, noteOn, watchEffect } from './effect.ts';
 import type { GuardParameters } from './guard-parameters.ts';
 import { type HeldEvidence, holdEvidence, noEvidence, withEvidence } from './held-evidence.ts';
@@ -18,6 +18,8 @@ export interface GuardedState<LawState> {
   /** The last level asked for, and the last one asked for while the service was active. */
   readonly level: Level;
   readonly activeLevel: Level;
+  /** Over the law's level while a burst lasts, and what was applied before it. */
+  readonly boost: { readonly level: Level; readonly restLevel: Level } | null;
   readonly load: ObservedLoad;
   readonly effect: Effect;
   readonly evidence: HeldEvidence;
@@ -27,6 +29,8 @@ export interface GuardedState<LawState> {
 export interface GuardedLaw<State> extends Controller<State> {
   /** The level was moved over the law's head. Absent: the law starts anew from there. */
   moved?(state: State, level: Level): State;
+  /** Knows itself what a jump of the load needs. */
+  readonly foresees?: true;
 }
 
 /**
@@ -57,6 +61,7 @@ export function guardedController<LawState>(
       situation: { kind: 'active' },
       level,
       activeLevel: level,
+      boost: null,
       load: unknownLoad,
       effect: initialEffect,
       evidence: noEvidence,
@@ -68,28 +73,43 @@ export function guardedController<LawState>(
     const inactive = whileInactive(given, state);
     if (inactive !== null) {
       const level = clamp(inactive.level);
-      return { level, reason: inactive.reason, state: { ...state, level, situation: inactive.situation } };
+      return { level, reason: inactive.reason, state: { ...state, level, boost: null, situation: inactive.situation } };
     }
     const wasMoved = state.situation.kind !== 'active' && state.level !== state.activeLevel;
     // At low rates most ticks see nothing: time went on all the same.
     const skippedMs = state.situation.kind === 'idle' && !wasMoved ? state.situation.forMs : 0;
     const elapsed = { ...given, elapsedMs: given.elapsedMs + skippedMs };
-    const evidence = holdEvidence(state.evidence, elapsed);
-    const input = { ...elapsed, observation: withEvidence(given.observation, evidence) };
-    const load = observeLoad(state.load, elapsed, LOOK_WEIGHT);
+    // A boost is ours, and short: the law goes by the level that it asked for itself.
+    const resting = { ...elapsed, appliedLevel: state.boost?.restLevel ?? given.appliedLevel };
+    const evidence = holdEvidence(state.evidence, resting);
+    const input = { ...resting, observation: withEvidence(given.observation, evidence) };
+    const load = observeLoad(state.load, elapsed);
     const effect = watchEffect(elapsed, state.effect, (load.load ?? 0) / utilizationCeiling);
     const active =
       effect?.kind === 'futile'
         ? stopRaising(effect, state)
         : wasMoved
           ? resume(input, state)
-          : govern(input, state, load.load);
-    const level = clamp(active.level);
+          : govern(input, state, load);
+    const boost = effect?.kind === 'futile' ? null : boostFor(given, state);
+    const level = clamp(Math.max(active.level, boost?.level ?? 0));
     const note = noteOn(effect, input);
     return {
       level,
-      reason: note === null ? active.reason : `${active.reason}; ${note}`,
-      state: { law: active.state, situation: { kind: 'active' }, level, activeLevel: level, load, effect, evidence },
+      reason: [
+        boost !== null && boost.level > active.level ? `${boost.why}: boost to ${percent(level)}` : active.reason,
+        ...(note === null ? [] : [note]),
+      ].join('; '),
+      state: {
+        law: active.state,
+        situation: { kind: 'active' },
+        level,
+        activeLevel: clamp(active.level),
+        boost,
+        load,
+        effect,
+        evidence,
+      },
     };
   }
 
@@ -105,31 +125,44 @@ export function guardedController<LawState>(
 
   /** The first step after idle, stall or silence: back to the level from before, or where it is if that is higher. */
   function resume(input: ControllerInput, state: GuardedState<LawState>): ControllerOutput<LawState> {
-    const urgency = urgencyOf(input, setpoint);
-    const urgentLevel = urgency === null ? 0 : input.appliedLevel * urgency.factor;
-    const level = Math.min(input.limits.max, Math.max(state.level, state.activeLevel, urgentLevel));
+    const level = Math.min(input.limits.max, Math.max(state.level, state.activeLevel));
     return { level, state: moved(state.law, level), reason: `active again: to ${percent(level)}` };
   }
 
   function govern(
     input: ControllerInput,
     state: GuardedState<LawState>,
-    load: number | null,
+    { load, jump }: ObservedLoad,
   ): ControllerOutput<LawState> {
-    const { limits, appliedLevel } = input;
-    const decided = law.step(input, state.law);
-    const urgency = urgencyOf(input, setpoint);
-    const urgentLevel = urgency === null ? 0 : Math.min(limits.max, appliedLevel * urgency.factor);
-    if (urgency !== null && urgentLevel > decided.level) {
-      const reason = `${urgency.why}: up to ${percent(urgentLevel)}`;
-      return { level: urgentLevel, state: moved(decided.state, urgentLevel), reason };
+    const { limits } = input;
+    const needed = load === null ? 0 : load / utilizationCeiling;
+    if (jump !== 0 && load !== null && law.foresees !== true) {
+      // In an M/M/1 queue latency stays as it is where the level moves by as much as the load.
+      const level = Math.min(limits.max, Math.max(limits.min, needed, state.activeLevel + jump));
+      return {
+        level,
+        state: moved(state.law, level),
+        reason: `the load jumped to ${percent(load)}: to ${percent(level)}`,
+      };
     }
-    const floor = load === null ? 0 : load / utilizationCeiling;
-    if (load === null || floor <= decided.level || decided.level >= limits.max) return decided;
-    const nearFloor = state.level >= floor && state.level <= floor * FLOOR_MARGIN ** 2;
-    const level = Math.min(limits.max, nearFloor ? state.level : floor * FLOOR_MARGIN);
+    const decided = law.step(input, state.law);
+    if (load === null || needed <= decided.level || decided.level >= limits.max) return decided;
+    const nearFloor = state.activeLevel >= needed && state.activeLevel <= needed * FLOOR_MARGIN ** 2;
+    const level = Math.min(limits.max, nearFloor ? state.activeLevel : needed * FLOOR_MARGIN);
     const reason = `utilisation ceiling at a load of ${percent(load)}: ${percent(level)}`;
     return { level, state: decided.state, reason };
+  }
+
+  /** A burst is met at once and for as long as it lasts; what it says about the level at other times is for the law to learn. */
+  function boostFor(given: ControllerInput, { boost }: GuardedState<LawState>) {
+    const urgency = urgencyOf(given, setpoint);
+    const restLevel = boost?.restLevel ?? given.appliedLevel;
+    if (urgency !== null) {
+      const level = Math.min(given.limits.max, Math.max(boost?.level ?? 0, given.appliedLevel * urgency.factor));
+      return { level, restLevel, why: urgency.why };
+    }
+    if (boost === null || isDrained(given)) return null;
+    return { level: boost.level, restLevel, why: `${given.observation.inFlight} in flight` };
   }
 
   /** What silence, stall and idle ask for; null while the service is active. */
@@ -162,7 +195,4 @@ export function guardedController<LawState>(
 }
 
 /** The ceiling's floor moves a little all the time: the level is put this many times above it, and stays while it is near. */
-const FLOOR_MARGIN = 1.04;
-
-/** The busy share of one second is noisy, and would pass its noise on to the level. */
-const LOOK_WEIGHT = 0.4;
+const FLOOR_MARGIN = 1.01;

@@ -1,13 +1,13 @@
 import { z } from 'zod';
 import { controllerKind } from '../core/controller-kind.ts';
 import type { ControllerInput, ControllerOutput, Level } from '../core/controller.ts';
-import { toleratedRatio } from '../core/slo.ts';
 import { formatNs, formatQuantile } from '../core/units.ts';
 import { certainShare } from './evidence.ts';
 import { guardedController, type GuardedLaw } from './guarded-controller.ts';
 import { guardParameters, utilizationCeiling } from './guard-parameters.ts';
 import { meanLevel } from './level-history.ts';
 import { percent } from './percent.ts';
+import { followSpending, type Spending } from './spending.ts';
 import { HIGHEST_UTILIZATION } from './queue-tail.ts';
 import {
   learnService,
@@ -23,7 +23,7 @@ const parameters = z.strictObject({
     .number()
     .min(0.05)
     .max(1)
-    .default(0.65)
+    .default(0.8)
     .describe('The share of the slow requests that the SLO tolerates which may be spent on saving power'),
   learning: z
     .number()
@@ -39,7 +39,7 @@ const parameters = z.strictObject({
     .describe('Changes of the level by less than this share of it are not made'),
   ...guardParameters.shape,
   // The model sees saturation come: it may go nearer.
-  utilizationCeiling: utilizationCeiling(0.95),
+  utilizationCeiling: utilizationCeiling(0.98),
 });
 
 type ModelParameters = z.output<typeof parameters>;
@@ -49,10 +49,8 @@ export interface ModelState {
   readonly service: ServiceEstimate;
   /** ln(measured tail ÷ predicted tail), learned: what the formulas do not know of this service. */
   readonly correction: number;
-  /** ln of the safety factor on the prediction that keeps slow requests within the budget, learned. */
-  readonly margin: number;
-  /** Requests a second over about the last compliance window; null until some completed. */
-  readonly usualRps: number | null;
+  /** Its margin is a factor on the prediction. */
+  readonly spending: Spending;
   /** After a jump of the load the queue is not in balance for so long, and the prediction is hardly to be corrected. */
   readonly unsettledMs: number;
   readonly sinceStartMs: number;
@@ -70,16 +68,14 @@ const MOST_EXCESS = 3;
 const LARGEST_CORRECTION = 5;
 
 /** A whole budget over- or underspent in one compliance window moves the margin by this. */
-const MARGIN_GAIN = 0.5;
-const LEAST_MARGIN = -0.25;
+const MARGIN_GAIN = 1.5;
+const LEAST_MARGIN = -0.7;
 const MOST_MARGIN = 2.5;
-/** Where nothing has been learned yet, and after each jump of the load, at least so much. */
-const NEW_MARGIN = 0.1;
-/** At low rates one slow request is a good part of the budget: it counts as one of at least so many. */
-const LEAST_BUDGET = 10;
+/** Where nothing has been learned yet. */
+const NEW_MARGIN = 0.05;
 
 /** A prediction is trusted down to this share of the level that was measured, and is checked there before it goes further. */
-const LARGEST_DROP = 0.8;
+const LARGEST_DROP = 0.6;
 const BISECTIONS = 10;
 
 /**
@@ -93,8 +89,7 @@ export function modelLaw(p: ModelParameters): GuardedLaw<ModelState> {
       asked: level,
       service: nothingLearned,
       correction: 0,
-      margin: NEW_MARGIN,
-      usualRps: null,
+      spending: { margin: NEW_MARGIN, usualRps: null },
       unsettledMs: 0,
       sinceStartMs: 0,
     };
@@ -119,7 +114,7 @@ export function modelLaw(p: ModelParameters): GuardedLaw<ModelState> {
     return { level, state: { ...state, asked: level }, reason: reasonOf(input, state, quantileNs, level, asked) };
   }
 
-  return { name: 'model', initial, step, moved: (state, level) => ({ ...state, asked: level }) };
+  return { name: 'model', foresees: true, initial, step, moved: (state, level) => ({ ...state, asked: level }) };
 }
 
 /** The predicted latency, in ns, at the SLO's quantile, corrected by what was measured. */
@@ -130,7 +125,7 @@ function predictedNs({ slo }: ControllerInput, { service, correction }: ModelSta
 /** The lowest level whose prediction, with the margin, stays under the target: latency falls as the level rises. */
 function cheapest(input: ControllerInput, state: ModelState, targetNs: number): Level {
   const { min, max } = input.limits;
-  const reachNs = targetNs / Math.exp(state.margin);
+  const reachNs = targetNs / Math.exp(state.spending.margin);
   const rps = state.service.arrivals?.rps ?? 0;
   const meets = (level: Level) =>
     utilizationAt(state.service, level, rps) < HIGHEST_UTILIZATION && predictedNs(input, state, level) <= reachNs;
@@ -146,7 +141,7 @@ function cheapest(input: ControllerInput, state: ModelState, targetNs: number): 
 }
 
 function learn(input: ControllerInput, before: ModelState, p: ModelParameters): ModelState {
-  const { observation, slo, elapsedMs } = input;
+  const { observation, elapsedMs } = input;
   const { quantileNs, latest } = observation;
   const sinceStartMs = before.sinceStartMs + elapsedMs;
   const pace = Math.min(latest.requests / LEARNING_REQUESTS, elapsedMs / LEARNING_MS);
@@ -163,25 +158,21 @@ function learn(input: ControllerInput, before: ModelState, p: ModelParameters): 
   const excess = Math.min(MOST_EXCESS, Math.expm1(missed));
   const correction = before.correction + excess * weight * (unsettledMs > 0 ? UNSETTLED_WEIGHT : 1);
 
-  const rps = latest.windowMs > 0 ? (latest.requests * 1000) / latest.windowMs : 0;
-  const usualRps = blend(before.usualRps, rps, -Math.expm1((-2 * elapsedMs) / slo.windowMs));
-  const tolerated = toleratedRatio(slo);
-  const wholeBudget = Math.max(LEAST_BUDGET, (tolerated * usualRps * slo.windowMs) / 1000);
-  const overspent = (latest.overSlo - p.budget * tolerated * latest.requests) / wholeBudget;
-  const margin = (jumped ? Math.max(NEW_MARGIN, before.margin) : before.margin) + p.learning * MARGIN_GAIN * overspent;
+  const spending = followSpending(before.spending, input, {
+    budget: p.budget,
+    gain: p.learning * MARGIN_GAIN,
+    least: LEAST_MARGIN,
+    most: MOST_MARGIN,
+  });
   return {
     ...before,
     service,
     correction: Math.min(LARGEST_CORRECTION, Math.max(-LARGEST_CORRECTION, correction)),
-    margin: Math.min(MOST_MARGIN, Math.max(LEAST_MARGIN, margin)),
-    usualRps,
+    spending,
     unsettledMs,
     sinceStartMs,
   };
 }
-
-const blend = (before: number | null, now: number, weight: number) =>
-  before === null ? now : before + (now - before) * weight;
 
 function reasonOf(input: ControllerInput, state: ModelState, quantileNs: number, level: Level, before: Level): string {
   const figure = `${formatQuantile(input.slo.quantile)} ${formatNs(quantileNs)}`;

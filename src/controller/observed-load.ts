@@ -1,30 +1,70 @@
-import type { ControllerInput } from '../core/controller.ts';
+import type { ControllerInput, Level } from '../core/controller.ts';
+import { type ArrivalRate, followArrivals } from './arrival-rate.ts';
 import { type LevelHistory, meanLevel, remember } from './level-history.ts';
 
-/** The load as a share of full capacity: utilisation × the level that it was measured at. It does not change when the level does. */
+/**
+ * The load as a share of full capacity, which does not change when the level does: what a request takes of it, averaged
+ * over many, × the arrival rate, which follows a jump at once.
+ */
 export interface ObservedLoad {
   /** Null while not known. */
   readonly load: number | null;
-  /** The utilisation that was last taken in, and how long ago. */
+  /** By how much the load has jumped in this step; 0 in most. */
+  readonly jump: number;
+  readonly arrivals: ArrivalRate | null;
+  /** What one request a second takes of full capacity; null while not known. */
+  readonly perRps: number | null;
+  /** The utilisation that was last taken in, how long ago, and how many requests have completed since. */
   readonly utilization: number | null;
   readonly sinceMs: number;
+  readonly requests: number;
+  readonly looks: number;
   readonly history: LevelHistory;
 }
 
-export const unknownLoad: ObservedLoad = { load: null, utilization: null, sinceMs: 0, history: [] };
+export const unknownLoad: ObservedLoad = {
+  load: null,
+  jump: 0,
+  arrivals: null,
+  perRps: null,
+  utilization: null,
+  sinceMs: 0,
+  requests: 0,
+  looks: 0,
+  history: [],
+};
 
 /** The sensor looks at utilisation about once a second, and shows the same look until the next. */
 const LOOK_MS = 1000;
+/** What a request takes is averaged over so many looks. */
+const LOOKS_AVERAGED = 8;
+/** A saturated service shows no more load than there is speed for: such looks are followed faster. */
+const SATURATED = 0.99;
+const LOOKS_SATURATED = 2;
 
-/** @param weight of a new look, 0..1: less smooths its noise */
-export function observeLoad(before: ObservedLoad, input: ControllerInput, weight: number): ObservedLoad {
+export function observeLoad(before: ObservedLoad, input: ControllerInput): ObservedLoad {
   const { observation, appliedLevel, elapsedMs } = input;
   const history = remember(before.history, appliedLevel, elapsedMs, LOOK_MS);
+  const arrivals = followArrivals(before.arrivals, observation);
   const sinceMs = before.sinceMs + elapsedMs;
+  const requests = before.requests + observation.latest.requests;
   const { utilization } = observation;
   const isNew = utilization !== null && (utilization !== before.utilization || sinceMs >= LOOK_MS);
-  if (!isNew) return { ...before, history, sinceMs };
-  const now = utilization * meanLevel(history, appliedLevel);
-  const load = before.load === null ? now : before.load + (now - before.load) * weight;
-  return { load, utilization, sinceMs: 0, history };
+  const seen = isNew ? look(before, utilization, meanLevel(history, appliedLevel), requests, sinceMs) : before;
+  const { perRps } = seen;
+  const load = perRps === null || arrivals === null ? null : perRps * arrivals.rps;
+  const jumped = perRps !== null && before.arrivals !== null && arrivals?.jumped === true;
+  const jump = jumped ? perRps * (arrivals.rps - before.arrivals.rps) : 0;
+  const since = isNew
+    ? { utilization, sinceMs: 0, requests: 0 }
+    : { utilization: before.utilization, sinceMs, requests };
+  return { load, jump, arrivals, perRps, looks: seen.looks, history, ...since };
+}
+
+function look(before: ObservedLoad, utilization: number, level: Level, requests: number, sinceMs: number) {
+  if (requests <= 0 || sinceMs <= 0) return before;
+  const now = (utilization * level * sinceMs) / 1000 / requests;
+  const most = utilization >= SATURATED ? LOOKS_SATURATED : LOOKS_AVERAGED;
+  const looks = Math.min(most, before.looks + 1);
+  return { perRps: before.perRps === null ? now : before.perRps + (now - before.perRps) / looks, looks };
 }

@@ -1,32 +1,41 @@
 import { z } from 'zod';
-import type { Controller, ControllerInput, ControllerOutput, Level } from '../core/controller.ts';
+import type { ControllerInput, ControllerOutput, Level } from '../core/controller.ts';
 import { controllerKind } from '../core/controller-kind.ts';
 import { formatNs, formatQuantile } from '../core/units.ts';
 import { busyShare, certainShare, logLevelChange } from './evidence.ts';
-import { guardedController } from './guarded-controller.ts';
+import { guardedController, type GuardedLaw } from './guarded-controller.ts';
 import { guardParameters } from './guard-parameters.ts';
 import { percent } from './percent.ts';
+import { followSpending, type Spending } from './spending.ts';
 
 const parameters = z.strictObject({
-  setpoint: z.number().min(0.3).max(1).default(0.8).describe('Where latency is to settle, as a share of the SLO'),
+  setpoint: z.number().min(0.3).max(1).default(0.9).describe('The lowest share of the SLO that latency is steered to'),
+  budget: z
+    .number()
+    .min(0.05)
+    .max(1)
+    .default(0.8)
+    .describe(
+      'While fewer of the slow requests that the SLO tolerates are spent, latency may settle above the setpoint',
+    ),
   kp: z
     .number()
     .min(0)
     .max(2)
-    .default(0.2)
+    .default(0.1)
     .describe('Proportional gain: the share of the model’s correction made at once'),
-  ki: z.number().min(0.01).max(2).default(0.3).describe('Integral gain: the share of the correction added a window'),
+  ki: z.number().min(0.01).max(2).default(1.2).describe('Integral gain: the share of the correction added a window'),
   kd: z
     .number()
     .min(0)
     .max(2)
-    .default(0.2)
+    .default(0.1)
     .describe('Derivative gain: the share of a window’s change of latency answered at once'),
   deadband: z
     .number()
     .min(0)
     .max(0.5)
-    .default(0.06)
+    .default(0.03)
     .describe('Changes of the level by less than this share of it are not made'),
   slewUp: z
     .number()
@@ -38,7 +47,7 @@ const parameters = z.strictObject({
     .number()
     .min(0.001)
     .max(1000)
-    .default(0.15)
+    .default(2)
     .describe('The fastest fall of the level, in full capacity a second'),
   ...guardParameters.shape,
 });
@@ -56,7 +65,16 @@ export interface PidState {
   readonly asked: Level;
   /** ln(latency) behind a first-order filter; null until there was a latency. */
   readonly filtered: number | null;
+  /** Its margin says how far below the SLO latency is steered. */
+  readonly spending: Spending;
 }
+
+/** Latency is steered no nearer to the SLO than this. */
+const HIGHEST_TARGET = 0.98;
+/** ln of how far the target may sink below the setpoint while too much is spent. */
+const FARTHEST_BELOW = Math.LN2;
+/** A whole budget overspent halves the target and more: within one compliance window it is to be won back. */
+const SPENDING_GAIN = 1.5;
 
 /** The logarithm stops here: no level is zero. */
 const LOWEST_LEVEL = 0.001;
@@ -67,31 +85,42 @@ const logLevel = (level: Level) => Math.log(Math.max(LOWEST_LEVEL, level));
  * that a queue of this utilisation needs. Time is counted in windows of the measurement (the dead time), so that the same
  * gains fit a service of ten and of ten thousand requests a second.
  */
-export function pidLaw(p: PidParameters): Controller<PidState> {
-  function initial(level: Level): PidState {
-    return { integral: logLevel(level), wanted: logLevel(level), ramp: level, asked: level, filtered: null };
+export function pidLaw(p: PidParameters): GuardedLaw<PidState> {
+  const leastMargin = Math.log(1 / HIGHEST_TARGET);
+  const firstMargin = Math.max(leastMargin, Math.log(1 / p.setpoint));
+  const mostMargin = firstMargin + FARTHEST_BELOW;
+
+  function initial(level: Level, spending: Spending = { margin: firstMargin, usualRps: null }): PidState {
+    return { integral: logLevel(level), wanted: logLevel(level), ramp: level, asked: level, filtered: null, spending };
   }
 
   function step(input: ControllerInput, state: PidState): ControllerOutput<PidState> {
     const { observation, slo, limits, elapsedMs, appliedLevel } = input;
     const { quantileNs } = observation;
+    const spending = followSpending(state.spending, input, {
+      budget: p.budget,
+      gain: SPENDING_GAIN,
+      least: leastMargin,
+      most: mostMargin,
+    });
+    const target = Math.exp(-spending.margin);
     if (quantileNs === null || quantileNs <= 0) {
       return { level: state.asked, state, reason: `nothing completed: staying at ${percent(state.asked)}` };
     }
     const clamp = (level: Level) => Math.min(limits.max, Math.max(limits.min, level));
     const windows = Math.min(1, elapsedMs / Math.max(observation.windowMs, elapsedMs, 1));
     const busy = busyShare(observation);
-    const ratio = ratioToTarget(quantileNs / slo.latencyNs, certainShare(observation, slo, p.confidence), p.setpoint);
+    const ratio = ratioToTarget(quantileNs / slo.latencyNs, certainShare(observation, slo, p.confidence), target);
     const correction = logLevelChange(ratio, busy);
 
-    // Back-calculation: where the machine is instead of where the terms wanted it (a clamp, a step of its ladder, the slew
-    // limits) pulls the integral there, so that it is never further off than one correction.
-    const mismatch = logLevel(appliedLevel) - state.wanted;
-    const pulled = state.integral + p.ki * windows * (correction + mismatch);
+    // Anti-windup: a clamp, a step of its ladder or the slew limits leave the machine elsewhere, and the integral stays near it.
+    const applied = logLevel(appliedLevel);
+    const pulled = state.integral + p.ki * windows * correction;
+    const near = Math.min(applied + FARTHEST_LEAD, Math.max(applied - FARTHEST_LEAD, pulled));
     // Where the machine gives more than was asked and that does not meet the SLO, there is no point in asking for less.
     const overSlo = quantileNs > slo.latencyNs;
     const tooLittle = overSlo && appliedLevel > state.asked * (1 + p.deadband);
-    const integral = clampLog(tooLittle ? Math.max(pulled, logLevel(appliedLevel)) : pulled, limits);
+    const integral = clampLog(tooLittle ? Math.max(near, applied) : near, limits);
 
     const measured = Math.log(quantileNs);
     const filtered = state.filtered === null ? measured : state.filtered + (measured - state.filtered) * windows;
@@ -108,16 +137,19 @@ export function pidLaw(p: PidParameters): Controller<PidState> {
     const level = clamp(moves ? ramp : state.asked);
     return {
       level,
-      state: { integral, wanted, ramp, asked: level, filtered },
-      reason: reasonOf(input, quantileNs, ratio, level, state.asked, p.setpoint),
+      state: { integral, wanted, ramp, asked: level, filtered, spending },
+      reason: reasonOf(input, quantileNs, ratio, level, state.asked, target),
     };
   }
 
-  return { name: 'pid', initial, step };
+  return { name: 'pid', initial, step, moved: (state, level) => initial(level, state.spending) };
 }
 
 const clampLog = (log: number, limits: ControllerInput['limits']) =>
   Math.min(logLevel(limits.max), Math.max(logLevel(limits.min), log));
+
+/** ln of the widest step of a ladder that the integral reaches across. */
+const FARTHEST_LEAD = 0.3;
 
 /** One step sees latency as no further than this many times over its target: an outlier is no trend. */
 const FARTHEST = 8;

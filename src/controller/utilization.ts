@@ -13,9 +13,6 @@ const parameters = z.strictObject({
     .describe('The level is this many times the load; 1.25 keeps the busiest thread 80 % busy'),
 });
 
-/** Each look counts whole, as the kernel's governor takes the utilisation that it has. */
-const WHOLE_LOOK = 1;
-
 /**
  * The rule of Linux' schedutil governor: frequency = 1.25 · maximum · utilisation, where utilisation is counted in full
  * capacity (`get_next_freq` and `map_util_perf` in kernel/sched). It knows nothing of latency.
@@ -24,7 +21,7 @@ function utilizationLaw({ headroom }: z.output<typeof parameters>): Controller<O
   function step(input: ControllerInput, before: ObservedLoad): ControllerOutput<ObservedLoad> {
     const { limits } = input;
     const clamp = (level: Level) => Math.min(limits.max, Math.max(limits.min, level));
-    const state = observeLoad(before, input, WHOLE_LOOK);
+    const state = observeLoad(before, input);
     if (input.observation.health === 'idle') {
       return { level: limits.min, state, reason: 'idle: the lowest level allowed' };
     }

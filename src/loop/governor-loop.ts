@@ -38,6 +38,8 @@ interface Seat {
   /** The last step's outcome, kept between steps when ticks are more frequent than the policy's interval. */
   step: Pick<RailedStep, 'askedLevel' | 'level' | 'reason'>;
   steppedAtNs: bigint;
+  /** The last step that came by the clock: an alarm in between does not put off the next one. */
+  cameDueNs: bigint;
   /** A law that has just taken over is asked at the next tick, whatever its interval. */
   fresh: boolean;
 }
@@ -196,6 +198,7 @@ export class GovernorLoop {
         railed: new RailedLaw(law, level),
         step: { askedLevel: level, level, reason: 'starting at the level that the machine is at' },
         steppedAtNs: this.#parts.clock.monotonicNs(),
+        cameDueNs: this.#parts.clock.monotonicNs(),
         fresh: true,
       };
     }
@@ -227,11 +230,13 @@ export class GovernorLoop {
   #decide(seat: Seat, observation: ServiceReport['observation'], nowNs: bigint, faults: string[]): void {
     const { service, railed } = seat;
     const elapsedMs = Number(nowNs - seat.steppedAtNs) / NS_PER_MS;
-    const due = seat.fresh || elapsedMs >= railed.law.intervalMs * (1 - EARLY_SHARE) || observation.alarmed;
-    if (!due || this.#paused) return;
+    const sinceDueMs = Number(nowNs - seat.cameDueNs) / NS_PER_MS;
+    const due = seat.fresh || sinceDueMs >= railed.law.intervalMs * (1 - EARLY_SHARE);
+    if (!(due || observation.alarmed) || this.#paused) return;
     const step = railed.step({ slo: service.slo, observation, elapsedMs, appliedLevel: this.levelOf(service.name) });
     seat.step = step;
     seat.steppedAtNs = nowNs;
+    if (due) seat.cameDueNs = nowNs;
     seat.fresh = false;
     if (step.fault !== undefined) faults.push(`${service.name}: ${step.fault}`);
   }

@@ -7,6 +7,9 @@ import { NS_PER_MS, NS_PER_S } from '../core/units.ts';
 /** No window is longer, however few requests it holds: older latencies say little about now. */
 export const LONGEST_WINDOW_NS = 10 * NS_PER_S;
 
+/** No window is shorter, however many requests it holds: queues come and go, and the next tenth of a second is another. */
+export const SHORTEST_WINDOW_NS = NS_PER_S;
+
 /** How many requests a quantile needs before its estimate carries weight: at 95 % confidence ln 0.05 ÷ ln q, 299 for p99. */
 export function requestsNeeded(quantile: number): number {
   return Math.ceil(Math.log(0.05) / Math.log(quantile));
@@ -86,8 +89,9 @@ export class ObservationWindow {
     const gathered = this.#gathered;
     while (this.#oldest < this.#snapshots.length - 1) {
       const { requests, windowNs } = this.#snapshots[this.#oldest]!;
-      const enough = gathered.requests - requests >= this.#needed || gathered.windowNs - windowNs >= LONGEST_WINDOW_NS;
-      if (!enough) break;
+      const leftNs = gathered.windowNs - windowNs;
+      const enough = gathered.requests - requests >= this.#needed && leftNs >= SHORTEST_WINDOW_NS;
+      if (!enough && leftNs < LONGEST_WINDOW_NS) break;
       gathered.remove(this.#snapshots[this.#oldest++]!);
     }
     // Now and then in one go: to shift a long array at every tick would cost more.

@@ -391,7 +391,8 @@ export class Plant {
     this.servingConnection[core] = queue.headConnection;
     this.servingArrivalNs[core] = oldestNs;
     this.servingStartNs[core] = startNs;
-    const waits = (this.armed[service]! & ALARM_BITS.waiting) !== 0 && startNs - oldestNs > this.waitBudgetsNs[service]!;
+    const waits =
+      (this.armed[service]! & ALARM_BITS.waiting) !== 0 && startNs - oldestNs > this.waitBudgetsNs[service]!;
     if (waits) this.raise(service, ALARM_BITS.waiting);
     this.completions.timesNs[core] = startNs + queue.headDemandNs * this.slowdown[at]!;
     this.completions.update(core);

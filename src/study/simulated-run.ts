@@ -133,9 +133,10 @@ export class SimulatedRun {
     this.#stretch.add(this.nowNs - beganNs, snapshot.arrivals, snapshot.latency, frequencyKhz);
     this.#windowRequests += snapshot.requests;
     this.#windowOverSlo += snapshot.overSlo;
+    // An alarm comes in between: the tick that is due stays due, and windows and stretches end alike for all policies.
+    if (this.nowNs < this.#nextTickNs) return;
     if (this.nowNs >= this.#windowEndNs) this.#endWindow();
-    // An alarm comes in between: the tick that is due stays due.
-    if (this.nowNs >= this.#nextTickNs) this.#nextTickNs = this.#tickAfter(this.nowNs);
+    this.#nextTickNs = this.#tickAfter(this.nowNs);
     if (this.#stretch.lengthNs >= this.durationNs / MOST_POINTS || this.nowNs >= this.durationNs) this.#endStretch();
   }
 

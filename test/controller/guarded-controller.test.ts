@@ -88,7 +88,7 @@ describe('guardedController()', () => {
   it('raises at once for a queue that piles up', () => {
     const run = step(start, { inFlight: 80 });
     expect(run.level).toBe(1);
-    expect(run.reason).toBe('80 in flight: up to 100 %');
+    expect(run.reason).toBe('80 in flight: boost to 100 %');
   });
 
   it('says when raising does not help', () => {

@@ -19,7 +19,7 @@ const law = thresholdLaw({
   silenceAfter: 1000,
   safeLevel: 1,
 });
-const rested: ThresholdState = { asked: 0.5, holdMs: 0, sinceMoveMs: 60_000 };
+const rested: ThresholdState = { asked: 0.5, holdMs: 0, sinceMoveMs: 60_000, spending: { margin: 0, usualRps: null } };
 const at = (milliseconds: number, state = rested) =>
   law.step(input({ quantileNs: milliseconds * NS_PER_MS }, { appliedLevel: state.asked }), state);
 

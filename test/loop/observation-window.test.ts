@@ -12,19 +12,20 @@ describe('requestsNeeded()', () => {
 });
 
 describe('ObservationWindow', () => {
-  it('rests on the newest snapshot alone when that holds enough requests', () => {
+  it('rests on the newest second when that holds enough requests', () => {
     const window = new ObservationWindow(SLO);
     window.observe(snapshotOf(1000, 9 * NS_PER_MS), false);
-    const seen = window.observe(snapshotOf(400, NS_PER_MS), false);
-    expect(seen).toMatchObject({ requests: 400, overSlo: 0, windowMs: 100 });
+    let seen = window.observe(snapshotOf(400, NS_PER_MS), false);
+    for (let tick = 0; tick < 9; tick++) seen = window.observe(snapshotOf(400, NS_PER_MS), false);
+    expect(seen).toMatchObject({ requests: 4000, overSlo: 0, windowMs: 1000 });
     expect(seen.quantileNs).toBeLessThan(1.05 * NS_PER_MS);
   });
 
   it('reaches back as far as it needs at low rates, and no further', () => {
     const window = new ObservationWindow(SLO);
-    let seen = window.observe(snapshotOf(100, NS_PER_MS), false);
-    for (let tick = 0; tick < 9; tick++) seen = window.observe(snapshotOf(100, NS_PER_MS), false);
-    expect(seen).toMatchObject({ requests: 300, windowMs: 300, throughputRps: 1000 });
+    let seen = window.observe(snapshotOf(10, NS_PER_MS), false);
+    for (let tick = 0; tick < 49; tick++) seen = window.observe(snapshotOf(10, NS_PER_MS), false);
+    expect(seen).toMatchObject({ requests: 300, windowMs: 3000, throughputRps: 100 });
   });
 
   it('never reaches back further than the longest window, however few requests it holds', () => {

@@ -18,7 +18,7 @@ describe('loadPolicy()', () => {
       controllers,
     );
     expect(policy).toMatchObject({ controllerName: 'threshold', intervalMs: 100, level: { min: 0, max: 1 } });
-    expect(policy.parameters).toMatchObject({ farOver: 1.35, hold: '2s', dwell: '1s', safeLevel: 1 });
+    expect(policy.parameters).toMatchObject({ farOver: 1.35, hold: '2s', dwell: '500ms', safeLevel: 1 });
     expect(policy.controller.name).toBe('threshold');
   });
 
@@ -38,7 +38,7 @@ scedule: []
     expect(problemsOf(() => parse(text))).toEqual([
       '2:11: "1ms" given, expected a duration from 10ms up to 10s such as 100ms, 5s or 1min',
       expect.stringMatching(
-        /^3:15: unknown key "setpiont", did you mean "setpoint"\? expected setpoint, kp, .* or safeLevel$/,
+        /^3:15: unknown key "setpiont", did you mean "setpoint"\? expected setpoint, budget, .* or safeLevel$/,
       ),
       '3:35: "high" given, expected a number',
       '3:52: 5 given, expected a duration such as 100ms, 5s or 1min',
@@ -130,7 +130,7 @@ schedule:
       timeZone: 'Europe/Berlin',
       settings: {
         intervalMs: 1000,
-        parameters: { setpoint: 0.95, kp: 0.4, ki: 0.3 },
+        parameters: { setpoint: 0.95, kp: 0.4, ki: 1.2 },
         level: { min: 0.2, max: 0.5, fallPerS: 0.5 },
       },
     });

@@ -1,0 +1,31 @@
+import { describe, expect, it } from 'vitest';
+import { followSpending, type Spending } from '../../src/controller/spending.ts';
+import { input } from './observation.ts';
+
+const options = { budget: 0.8, gain: 1.5, least: -0.5, most: 1 };
+const start: Spending = { margin: 0, usualRps: null };
+
+/** Steps of 100 ms with a thousand requests each, ten of which may be slow. */
+function spend(steps: number, overSlo: number, requests = 1000): Spending {
+  const latest = { windowMs: 100, arrivals: requests, requests, overSlo, quantileNs: null };
+  let spending = start;
+  for (let i = 0; i < steps; i++) spending = followSpending(spending, input({ latest }), options);
+  return spending;
+}
+
+describe('followSpending()', () => {
+  it('rests where the budget is spent, no more and no less', () => {
+    expect(spend(100, 8).margin).toBeCloseTo(0, 9);
+  });
+
+  it('grows while more is spent and shrinks while less is, up to its bounds', () => {
+    expect(spend(100, 20).margin).toBeGreaterThan(0.1);
+    expect(spend(100, 0).margin).toBeLessThan(-0.1);
+    expect(spend(5000, 1000).margin).toBe(1);
+    expect(spend(5000, 0).margin).toBe(-0.5);
+  });
+
+  it('learns nothing from a step in which nothing completed', () => {
+    expect(spend(10, 0, 0)).toBe(start);
+  });
+});
