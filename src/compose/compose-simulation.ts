@@ -27,7 +27,7 @@ export interface SimulatedGovernor {
   tickBy(dueNs: number): TickReport;
 }
 
-/** From an alarm to the new frequency: what the daemon was measured to take with a core free, rounded up. */
+/** From an alarm to the new frequency: an assumption, bench/fast-path.ts measures it on a machine. */
 const ANSWER_NS = 0.5 * NS_PER_MS;
 
 /** @throws RangeError when the models contradict themselves or the machine */
