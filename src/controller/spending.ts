@@ -21,6 +21,8 @@ export interface SpendingOptions {
 
 /** At low rates one slow request is a good part of the budget: it counts as one of at least so many. */
 const LEAST_BUDGET = 10;
+/** No server is faster, and no window so short that more would mean anything. */
+const MOST_RPS = 1e9;
 
 /** The margin grows while more of the budget is spent than may be, and shrinks while less is. */
 export function followSpending(
@@ -30,7 +32,7 @@ export function followSpending(
 ): Spending {
   const { latest } = observation;
   if (latest.requests === 0 || latest.windowMs <= 0) return before;
-  const rps = (latest.requests * 1000) / latest.windowMs;
+  const rps = Math.min(MOST_RPS, (latest.requests * 1000) / latest.windowMs);
   const weight = -Math.expm1((-2 * elapsedMs) / slo.windowMs);
   const usualRps = before.usualRps === null ? rps : before.usualRps + (rps - before.usualRps) * weight;
   const tolerated = toleratedRatio(slo);
