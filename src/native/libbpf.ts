@@ -7,6 +7,7 @@ import { type Log, withLibbpfLog } from './libbpf-log.ts';
 import { lastErrno, libc } from './libc.ts';
 import { NativeError } from './native-error.ts';
 import { complaintIn } from './complaint.ts';
+import { holdingSignals } from './signal-mask.ts';
 import { Scope } from './scope.ts';
 
 export { BpfLink } from './bpf-link.ts';
@@ -119,7 +120,8 @@ export class BpfObject {
     this.#assertBeforeLoad('load');
     // A log function that throws does so after the fact: the state must be right by then.
     const { result, said } = withLibbpfLog(this.#log, () => {
-      const code = libbpf().bpf_object__load(this.#address);
+      // The verifier gives up with EAGAIN at a signal, and libbpf after a few times: a profiler's timer alone would keep us out.
+      const code = holdingSignals(() => libbpf().bpf_object__load(this.#address));
       this.#state = code < 0 ? 'failed' : 'loaded';
       return code;
     });

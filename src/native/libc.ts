@@ -24,6 +24,7 @@ export const libc = lazy(() =>
     sched_getscheduler: ['int', 'int'],
     sched_setscheduler: ['int', 'int', 'int', 'void *'],
     setpriority: ['int', 'int', 'int', 'int'],
+    pthread_sigmask: ['int', 'int', 'void *', 'void *'],
     socket: ['int', 'int', 'int', 'int'],
     sendto: ['int64_t', 'int', 'void *', 'size_t', 'int', 'void *', 'uint32_t'],
   }),
