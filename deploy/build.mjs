@@ -3,7 +3,9 @@
  * Builds dist/: `node deploy/build.mjs [bpf] [bundle] [types]`, all three where none is named.
  *
  *   bpf     bpf/*.bpf.c → dist/bpf/*.bpf.o       clang, llvm-strip
- *   bundle  src/cli/main.ts → dist/cli.js        esbuild
+ *   bundle  src/cli/main.ts → dist/cli.js        esbuild; with what they share, and each command's own, in dist/*-HASH.js
+ *           src/daemon/loop-entry.ts → dist/loop-entry.js
+ *           src/study/sweep/sweep-entry.ts → dist/sweep-entry.js
  *           src/index.ts → dist/index.js
  *           assets/ below src/, uPlot → dist/assets/
  *   types   src/index.ts → dist/types/*.d.ts     tsc
@@ -56,9 +58,9 @@ export async function build({ root, stages = STAGE_NAMES }) {
     rmSync(stampFile, { force: true });
     // Hashed before the work: an input that changes meanwhile makes the next build work again.
     const hash = hashInputs(root, name);
-    await stage.run(root);
+    const found = (await stage.run(root)) ?? [];
     mkdirSync(dirname(stampFile), { recursive: true });
-    writeFileSync(stampFile, hash);
+    writeFileSync(stampFile, [hash, ...found].join('\n'));
     built.push(name);
   }
   return built;
@@ -73,11 +75,10 @@ export async function build({ root, stages = STAGE_NAMES }) {
  */
 export function isUpToDate(root, name) {
   const stampFile = stampOf(root, name);
-  return (
-    existsSync(stampFile) &&
-    STAGES[name].outputs(root).every((output) => existsSync(join(root, output))) &&
-    readFileSync(stampFile, 'utf8') === hashInputs(root, name)
-  );
+  if (!existsSync(stampFile)) return false;
+  const [hash, ...found] = readFileSync(stampFile, 'utf8').split('\n');
+  const outputs = [...STAGES[name].outputs(root), ...found];
+  return outputs.every((output) => existsSync(join(root, output))) && hash === hashInputs(root, name);
 }
 
 const stampOf = (root, name) => join(root, 'dist', '.stamps', name);
@@ -176,35 +177,59 @@ function runTool(root, command, args) {
 
 // --- bundle
 
-const BUNDLES = {
-  'dist/cli.js': {
-    entry: 'src/cli/main.ts',
-    mode: 0o755,
-    options: {
-      // One file starts four times faster than the modules one by one; only koffi, with its native part, stays outside.
-      external: ['koffi'],
-      // Bundled CommonJS modules ask for Node's own by require, which an ES module has not.
-      banner: {
-        js: [
-          '#!/usr/bin/env node',
-          "import { createRequire as bundledCreateRequire } from 'node:module';",
-          'const require = bundledCreateRequire(import.meta.url);',
-        ].join('\n'),
-      },
+/** The program's files; what a command or a thread does not need it does not load. All side by side: they find one another so. */
+const PROGRAM = {
+  entries: {
+    'dist/cli.js': 'src/cli/main.ts',
+    'dist/loop-entry.js': 'src/daemon/loop-entry.ts',
+    'dist/sweep-entry.js': 'src/study/sweep/sweep-entry.ts',
+  },
+  options: {
+    splitting: true,
+    outdir: 'dist',
+    chunkNames: '[name]-[hash]',
+    // Bundled, it starts four times faster than module by module; only koffi, with its native part, stays outside.
+    external: ['koffi'],
+    // Every thread keeps the text of what it has loaded. Names stay, and so do lines: stacks can be read.
+    minifyWhitespace: true,
+    lineLimit: 160,
+    plugins: [{ name: 'english-only', setup: englishOnly }],
+    // Bundled CommonJS modules ask for Node's own by require, which an ES module has not.
+    banner: {
+      js: [
+        "import { createRequire as bundledCreateRequire } from 'node:module';",
+        'const require = bundledCreateRequire(import.meta.url);',
+      ].join('\n'),
     },
   },
-  // A library's dependencies belong to whoever installs it.
-  'dist/index.js': { entry: 'src/index.ts', mode: 0o644, options: { packages: 'external' } },
 };
+
+// A library's dependencies belong to whoever installs it.
+const LIBRARY = {
+  entries: { 'dist/index.js': 'src/index.ts' },
+  options: { outdir: 'dist', packages: 'external' },
+};
+
+const CHUNK = /-[A-Z0-9]{8}\.js$/;
+
+/** zod's words in fifty languages, none of which we use: our messages are our own. */
+function englishOnly({ onLoad }) {
+  onLoad({ filter: /\/zod\/v4\/locales\/index\.js$/ }, ({ path }) => ({
+    contents: "export { default as en } from './en.js';",
+    resolveDir: dirname(path),
+  }));
+}
 
 /** What reports carry of uPlot: only the build needs the package. */
 const VENDORED_ASSETS = ['uplot/dist/uPlot.iife.min.js', 'uplot/dist/uPlot.min.css'];
 
 function bundleOutputs(root) {
-  return [...presentBundles(root), ...Object.keys(assetsOf(root))];
+  const entries = [PROGRAM, LIBRARY].flatMap((part) => Object.keys(presentEntries(root, part)));
+  return [...entries, ...Object.keys(assetsOf(root))];
 }
 
-const presentBundles = (root) => Object.keys(BUNDLES).filter((output) => existsSync(join(root, BUNDLES[output].entry)));
+const presentEntries = (root, { entries }) =>
+  Object.fromEntries(Object.entries(entries).filter(([, source]) => existsSync(join(root, source))));
 
 /** The source of each file that the program reads at run time, by its place in dist/. */
 function assetsOf(root) {
@@ -213,21 +238,36 @@ function assetsOf(root) {
   return Object.fromEntries([...own, ...vendored].map((file) => [join('dist', 'assets', basename(file)), file]));
 }
 
+/** @returns {Promise<string[]>} the outputs whose names only the bundler knows */
 async function bundle(root) {
-  for (const output of presentBundles(root)) {
-    const { entry, mode, options } = BUNDLES[output];
-    replaceFile(join(root, output), await bundled(root, entry, options), mode);
+  // Nothing is replaced before all of it could be made.
+  const files = [];
+  for (const part of [PROGRAM, LIBRARY]) {
+    const entries = presentEntries(root, part);
+    if (Object.keys(entries).length > 0) files.push(...(await bundled(root, entries, part.options)));
+  }
+  const names = files.map(({ path }) => relative(root, path));
+  const chunks = names.filter((name) => CHUNK.test(name));
+  // An entry comes after what it imports.
+  for (const { path, text } of files.toSorted((a, b) => CHUNK.test(b.path) - CHUNK.test(a.path))) {
+    const isCommand = relative(root, path) === 'dist/cli.js';
+    replaceFile(path, isCommand ? `#!/usr/bin/env node\n${text}` : text, isCommand ? 0o755 : 0o644);
+  }
+  for (const name of readdirSync(join(root, 'dist'))) {
+    if (CHUNK.test(name) && !chunks.includes(join('dist', name))) rmSync(join(root, 'dist', name));
   }
   for (const [output, source] of Object.entries(assetsOf(root))) {
     replaceFile(join(root, output), readFileSync(source), 0o644);
   }
+  return chunks;
 }
 
-/** @returns {Promise<Uint8Array>} */
-async function bundled(root, entry, options) {
+/** @returns {Promise<readonly { path: string, text: string }[]>} */
+async function bundled(root, entries, options) {
   const { build: esbuild, formatMessages } = await import('esbuild');
+  const entryPoints = Object.entries(entries).map(([output, source]) => ({ in: source, out: basename(output, '.js') }));
   const result = await esbuild({
-    ...{ absWorkingDir: root, entryPoints: [entry], write: false, logLevel: 'silent' },
+    ...{ absWorkingDir: root, entryPoints, write: false, logLevel: 'silent' },
     ...{ bundle: true, platform: 'node', target: 'node20', format: 'esm' },
     ...options,
   }).catch((error) => {
@@ -235,9 +275,9 @@ async function bundled(root, entry, options) {
     return error;
   });
   const complaints = [...result.errors, ...result.warnings];
-  if (complaints.length === 0) return result.outputFiles[0].contents;
+  if (complaints.length === 0) return result.outputFiles;
   const text = (await formatMessages(complaints, { kind: 'error' })).join('').trim();
-  throw new BuildError(`esbuild cannot bundle ${entry}\n${text}`);
+  throw new BuildError(`esbuild cannot bundle ${Object.values(entries).join(', ')}\n${text}`);
 }
 
 /** In one step, so that a process that starts meanwhile reads either the old file or the new one. */

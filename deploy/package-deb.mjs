@@ -93,6 +93,11 @@ function layOut(root, stage, { version, node }) {
   const interpreter = node === undefined ? DEBIAN_NODE : OWN_NODE;
   const program = from('dist/cli.js').toString().replace(/^#!.*/, `#!${interpreter}`);
   put(stage, `${LIBRARY}/dist/cli.js`, program, 0o755);
+  for (const name of readdirSync(join(root, 'dist'))) {
+    // The library is npm's.
+    if (!name.endsWith('.js') || ['cli.js', 'index.js'].includes(name)) continue;
+    put(stage, `${LIBRARY}/dist/${name}`, from(`dist/${name}`));
+  }
   copyFolder('dist/bpf', `${LIBRARY}/dist/bpf`);
   copyFolder('dist/assets', `${LIBRARY}/dist/assets`);
   put(stage, `${LIBRARY}/package.json`, `${JSON.stringify({ name: 'tailgov', version, type: 'module' })}\n`);

@@ -84,7 +84,10 @@ describe('the rooms of src/', () => {
   });
 
   it('hold no file that neither an entry nor a test reaches', () => {
-    const isEntry = (file: string) => !file.startsWith('src/') || file === 'src/index.ts' || file === 'src/cli/main.ts';
+    const isEntry = (file: string) =>
+      !file.startsWith('src/') ||
+      file === 'src/index.ts' ||
+      ['src/cli/main.ts', 'src/daemon/loop-entry.ts', 'src/study/sweep/sweep-entry.ts'].includes(file);
     const reached = reachableFrom(everything, [...everything.keys()].filter(isEntry));
     expect([...sources.keys()].filter((file) => !reached.has(file))).toEqual([]);
   });

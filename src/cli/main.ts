@@ -1,4 +1,3 @@
-import { isMainThread, workerData } from 'node:worker_threads';
 import { Command, CommanderError } from 'commander';
 import { codeOf, messageOf, PolicyError, TailgovError, UsageError } from '../core/errors.ts';
 import { packageVersion } from './package-root.ts';
@@ -67,11 +66,4 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   throw error;
 });
 
-if (isMainThread) {
-  process.exitCode = await runCli(process.argv);
-} else {
-  const { isLoopThread, runLoopThread } = await import('../daemon/loop-thread.ts');
-  const { isSweepThread, serveSweep } = await import('../study/sweep/sweep-thread.ts');
-  if (isLoopThread(workerData)) runLoopThread();
-  else if (isSweepThread(workerData)) serveSweep();
-}
+process.exitCode = await runCli(process.argv);

@@ -42,8 +42,8 @@ export async function sweepUntilInterrupted(plan: SweepPlan, { threads }: SweepS
   );
 }
 
-/** The bundle is one file, which is a thread's program, too; run from source there are no threads. */
-export const sweepProgram = () => new URL(import.meta.url);
+/** Where the build puts it: beside us. Run from source there are no threads. */
+export const sweepProgram = () => new URL('./sweep-entry.js', import.meta.url);
 
 /** Shows progress on a terminal, and hands in a signal that Ctrl-C sets. */
 export async function untilInterrupted<T>(

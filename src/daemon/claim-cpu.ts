@@ -29,7 +29,10 @@ export function claimCpu(
       return choice;
     } catch (error) {
       const level = scheduling === 'auto' ? 'info' : 'warn';
-      log(level, `${messageOf(error)}: ticks may come late on busy CPUs; CAP_SYS_NICE allows it`);
+      log(
+        level,
+        `${messageOf(error)}: ticks may come late on busy CPUs; root may, and a unit with RestrictRealtime=no and CAP_SYS_NICE`,
+      );
     }
   }
   return 'normal';

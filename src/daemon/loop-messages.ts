@@ -7,7 +7,6 @@ import type { TimesMessage } from '../telemetry/metrics-times.ts';
 
 /** What the loop thread is started with. */
 export interface LoopThreadData {
-  readonly role: 'tailgov-loop';
   /** The config and its policies, as the main thread has read and checked them. */
   readonly sources: ConfigSources;
   readonly dryRun: boolean;

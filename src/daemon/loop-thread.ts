@@ -24,11 +24,6 @@ const COLLECTION_INTERVAL_NS = BigInt(NS_PER_S);
 
 type Token = 'timer' | 'wake' | 'alarm';
 
-/** @returns true in a thread that was started to be the loop */
-export function isLoopThread(data: unknown): data is LoopThreadData {
-  return typeof data === 'object' && data !== null && (data as { role?: unknown }).role === 'tailgov-loop';
-}
-
 /**
  * The thread that alone calls libbpf and writes sysfs. It waits in one epoll for the next tick, for the kernel's alarm and
  * for the main thread, and never returns to Node's event loop in between.
@@ -91,6 +86,8 @@ function govern(
   let collectedAtNs = systemClock.monotonicNs();
   let missed = 0;
   let stopping = false;
+  /** A change leaves behind what had grown old: the law and the config before it. */
+  let changed = false;
   /**
    * The alarms that were answered since the last tick that was due, by target and kind: each read arms anew, and a service
    * that is late for long must not make us spin.
@@ -128,7 +125,8 @@ function govern(
       timer.armAt(dueNs);
       for (const change of afterTick.splice(0)) change();
       if (systemClock.monotonicNs() - collectedAtNs > COLLECTION_INTERVAL_NS) {
-        collectGarbage('recent');
+        collectGarbage(changed ? 'all' : 'recent');
+        changed = false;
         collectedAtNs = systemClock.monotonicNs();
       }
     }
@@ -180,6 +178,7 @@ function govern(
     try {
       governor.change(next);
       current = next;
+      changed = true;
     } finally {
       watchAlarms();
     }

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
@@ -36,6 +36,21 @@ describe('build()', () => {
     const command = join(root, 'dist', 'cli.js');
     expect(statSync(command).mode & 0o777).toBe(0o755);
     expect(execFileSync(command, { encoding: 'utf8' })).toBe('first and its worker\n');
+  });
+
+  it('keeps apart what is loaded only when it is needed, and forgets what it made before', async () => {
+    write('src/cli/main.ts', "if (process.argv.length > 2) console.log((await import('./name.ts')).name);");
+    await bundle();
+    const parts = () => readdirSync(join(root, 'dist')).filter((name) => name.startsWith('name-'));
+    const [part] = parts();
+    expect(readFileSync(join(root, 'dist', 'cli.js'), 'utf8')).not.toContain('first');
+    expect(execFileSync(join(root, 'dist', 'cli.js'), ['now'], { encoding: 'utf8' })).toBe('first\n');
+    write('src/cli/name.ts', "export const name = 'second';");
+    await bundle();
+    expect(parts()).toHaveLength(1);
+    expect(parts()).not.toEqual([part]);
+    rmSync(join(root, 'dist', parts()[0]!));
+    expect(isUpToDate(root, 'bundle')).toBe(false);
   });
 
   it('puts what the program reads at run time beside it', async () => {

@@ -11,8 +11,6 @@ export type SweepAnswer =
 const hasRole = (data: unknown): boolean =>
   typeof data === 'object' && data !== null && (data as { role?: unknown }).role === SWEEP_ROLE;
 
-/** @returns true in a thread that was started to run a sweep's tasks */
-export const isSweepThread = (data: unknown): boolean => hasRole(data);
 export const isSweepAnswer = (data: unknown): data is SweepAnswer => hasRole(data);
 
 /** Runs one task after the other, as they are sent. */

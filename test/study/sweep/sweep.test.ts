@@ -30,10 +30,7 @@ beforeAll(async () => {
   directory = mkdtempSync(join(tmpdir(), 'tailgov-sweep-'));
   const file = join(directory, 'thread.mjs');
   const { outputFiles } = await build({
-    stdin: {
-      contents: "import { serveSweep } from './src/study/sweep/sweep-thread.ts'; serveSweep();",
-      resolveDir: join(import.meta.dirname, '../../..'),
-    },
+    entryPoints: [join(import.meta.dirname, '../../../src/study/sweep/sweep-entry.ts')],
     ...{ bundle: true, platform: 'node', format: 'esm', write: false, external: ['koffi'] },
     banner: {
       js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);",
