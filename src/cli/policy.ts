@@ -145,7 +145,7 @@ function resolvedSettings({ intervalMs, parameters, level }: Omit<PolicySettings
   };
 }
 
-function resolvedConfig({ services, frequency, onExit, runtimeDirectory }: Config) {
+function resolvedConfig({ services, frequency, onExit, telemetry, runtimeDirectory }: Config) {
   const { method, minKhz, maxKhz } = frequency;
   return {
     services: services.map(({ name, ports, slo, policy }) => ({
@@ -166,8 +166,15 @@ function resolvedConfig({ services, frequency, onExit, runtimeDirectory }: Confi
       },
     },
     onExit,
+    telemetry: resolvedTelemetry(telemetry),
     ...(runtimeDirectory === undefined ? {} : { runtimeDirectory }),
   };
+}
+
+function resolvedTelemetry({ metrics, ...others }: Config['telemetry']) {
+  if (metrics === null) return { metrics: 'off', ...others };
+  const host = metrics.host.includes(':') ? `[${metrics.host}]` : metrics.host;
+  return { metrics: `${host}:${metrics.port}`, ...others };
 }
 
 function print(text: string): void {

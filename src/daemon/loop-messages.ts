@@ -26,6 +26,8 @@ export type ToLoop =
 
 export type FromLoop =
   | { readonly type: 'ready'; readonly identity: LoopIdentity; readonly intervalMs: number; readonly onExit: OnExit }
+  /** CPUs have come or gone, or another sensor measures. */
+  | { readonly type: 'identity'; readonly identity: LoopIdentity }
   | {
       readonly type: 'tick';
       readonly report: TickReport;

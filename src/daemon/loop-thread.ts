@@ -85,6 +85,8 @@ function govern(
   const collectGarbage = garbageCollector();
   let collectedAtNs = systemClock.monotonicNs();
   let missed = 0;
+  let { machine } = governor.actuator;
+  let { method } = governor.sensor;
   let stopping = false;
   /** A change leaves behind what had grown old: the law and the config before it. */
   let changed = false;
@@ -116,6 +118,11 @@ function govern(
       const report = loop.tick(timed ? dueNs : nowNs, alarms);
       post({ type: 'tick', report, missed, times: loop.snapshots.map(timesMessage) });
       for (const alarm of alarms) answered.add(keyOf(alarm));
+      if (governor.actuator.machine !== machine || governor.sensor.method !== method) {
+        ({ machine } = governor.actuator);
+        ({ method } = governor.sensor);
+        post({ type: 'identity', identity: identityOf(governor) });
+      }
     }
     if (timed) {
       timer.readExpirations();

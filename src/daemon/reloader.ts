@@ -17,6 +17,8 @@ export interface ReloaderOptions {
   readonly wallMs: () => number;
 }
 
+const FILE_CHANGED = 'a file has changed';
+
 /** By service: a policy that was swapped in, and the one that the config named then. It is over when that changes. */
 type SwappedIn = Readonly<Record<string, { readonly file: string; readonly configured: string }>>;
 
@@ -43,7 +45,7 @@ export class Reloader {
     this.#running = options.running;
     this.#atStart = options.running.config;
     this.#policies = this.#policiesIn(options.running.config);
-    this.#watch = new FileWatch({ onChange: () => void this.reload('a file has changed') });
+    this.#watch = new FileWatch({ onChange: () => void this.reload(FILE_CHANGED) });
   }
 
   /** From now on the files are watched: what has changed since they were read counts, too. */
@@ -130,7 +132,8 @@ export class Reloader {
       this.#swappedIn = read.swappedIn;
       if (!same) this.#made++;
       const waiting = needsRestart(this.#atStart, this.#running.config);
-      log.info(
+      // A look at files that are what they were is nothing to tell, unless somebody asked for it.
+      log[same && why === FILE_CHANGED ? 'debug' : 'info'](
         waiting.length === 0 ? {} : { needsRestart: waiting },
         `${why}: ${same ? 'nothing differs' : 'in force'}`,
       );

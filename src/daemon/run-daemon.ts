@@ -282,6 +282,9 @@ class Daemon implements ControlTarget {
           this.#options.dryRun ? 'observing; nothing will be written (dry run)' : 'governing',
         );
         return;
+      case 'identity':
+        this.#identity = message.identity;
+        return;
       case 'tick':
         this.#missed = message.missed;
         this.#history.add(message.report);

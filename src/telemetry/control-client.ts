@@ -34,7 +34,8 @@ const TIMEOUT_MS = 5000;
 
 function ask(socketPath: string, method: 'GET' | 'POST', path: string): Promise<unknown> {
   return new Promise((resolve, reject) => {
-    const call = request({ socketPath, method, path, timeout: TIMEOUT_MS }, (response) => {
+    // A connection of its own: one that is kept may be closed by the daemon just as it is used again.
+    const call = request({ socketPath, method, path, timeout: TIMEOUT_MS, agent: false }, (response) => {
       let text = '';
       response.setEncoding('utf8');
       response.on('data', (chunk: string) => (text += chunk));

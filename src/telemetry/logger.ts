@@ -5,12 +5,20 @@ export type { Logger };
 
 /** For a terminal: the time, the level where it is not the usual one, the message, and the data as key=value. */
 function terminalStream(fd: number): DestinationStream {
+  let gone = false;
   return {
     write(line: string) {
+      if (gone) return;
       const { level, time, msg, pid: _pid, hostname: _hostname, ...data } = JSON.parse(line) as Record<string, unknown>;
       const label = typeof level === 'number' && level >= 40 ? (level >= 50 ? 'error: ' : 'warning: ') : '';
       const pairs = Object.entries(data).map(([key, value]) => ` ${key}=${JSON.stringify(value)}`);
-      writeSync(fd, `${new Date(time as number).toLocaleTimeString('sv')} ${label}${String(msg)}${pairs.join('')}\n`);
+      try {
+        writeSync(fd, `${new Date(time as number).toLocaleTimeString('sv')} ${label}${String(msg)}${pairs.join('')}\n`);
+      } catch (error) {
+        // Whoever read has gone: there is nobody to tell, and governing goes on. Lines of JSON are dropped alike, by pino.
+        if (!['EPIPE', 'EIO'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
+        gone = true;
+      }
     },
   };
 }

@@ -1,4 +1,4 @@
-import { readFileSync, renameSync, rmSync, symlinkSync, mkdirSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, renameSync, rmSync, symlinkSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
@@ -25,6 +25,11 @@ afterEach(async () => {
 const PING = '*1\r\n$4\r\nPING\r\n';
 const PONG_BYTES = '+PONG\r\n'.length;
 const fixedAt = (level: number) => `controller: fixed\nparameters: { level: ${level} }\n`;
+const expression = (level: number) => `controller: expression\nparameters: { level: "${level}" }\n`;
+const descriptorsOf = (pid: number) => readdirSync(`/proc/${pid}/fd`).length;
+const medianOf = (figures: readonly number[]) => figures.toSorted((a, b) => a - b)[Math.floor(figures.length / 2)]!;
+const rssMbOf = (pid: number) =>
+  Math.round(Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1]) / 1024);
 const serviceOf = (name: string, port: number, policy: string, latency = '5ms') =>
   `  - { name: ${name}, target: { port: ${port} }, slo: { latency: ${latency} }, policy: ${policy} }\n`;
 const configOf = (...services: string[]) => `# kept\nservices:\n${services.join('')}telemetry: { metrics: off }\n`;
@@ -149,6 +154,51 @@ describe('a policy on a running daemon', () => {
     expect(text).toContain('policy: other.yaml # why');
     expect((await changes()).policies).toMatchObject([{ file: other, lasts: true }]);
     expect(levelOf(await lastTick())).toBe(0.45);
+  });
+});
+
+describe('a thousand swaps under load', () => {
+  const SWAPS = 1000;
+  const BATCH = 100;
+  /** Heaps are collected when they have grown, not when a test looks: less than 40 KB a swap is no growth. */
+  const LEAK_MB = 20;
+
+  it('miss no tick, and leave neither a descriptor nor memory behind', { timeout: 180_000 }, async () => {
+    bench = new Bench(configOf(serviceOf('cache', redis.port, 'policy.yaml')));
+    writeFileSync(join(bench.folder, 'policy.yaml'), fixedAt(0.7));
+    // A policy of each kind that leaves the most behind: formulas are compiled, loops have state.
+    const policies = ['controller: pid\n', fixedAt(0.5), expression(0.6)].map((text, index) => {
+      const file = join(bench.folder, `policy-${index}.yaml`);
+      // A tick that a busy machine delays is not one that a swap has cost.
+      writeFileSync(file, `${text}interval: 250ms\n`);
+      return file;
+    });
+    const { pid } = bench.start().process;
+    await bench.governing();
+    const traffic = await load(redis.port);
+    const swap = async (times: number) => {
+      for (let time = 0; time < times; time++) {
+        await bench.client.swapPolicy('cache', policies[time % policies.length]!, false);
+      }
+    };
+    await swap(BATCH);
+    const before = { descriptors: descriptorsOf(pid!), ticks: (await bench.client.status()).ticks };
+    const rssMb: number[] = [];
+    for (let done = 0; done < SWAPS; done += BATCH) {
+      await swap(BATCH);
+      rssMb.push(rssMbOf(pid!));
+    }
+    const { ticks, changes } = await bench.client.status();
+    expect(changes).toMatchObject({ refused: 0 });
+    expect(changes.made).toBeGreaterThanOrEqual(SWAPS);
+    expect(ticks.count).toBeGreaterThan(before.ticks.count);
+    expect(ticks.missed - before.ticks.missed).toBe(0);
+    expect(ticks.faults).toBe(before.ticks.faults);
+    expect(await traffic.end()).toBeGreaterThan(0);
+    await until('what the swaps have opened is closed', () => descriptorsOf(pid!) <= before.descriptors);
+    const half = rssMb.length / 2;
+    const growthMb = medianOf(rssMb.slice(half)) - medianOf(rssMb.slice(0, half));
+    expect(growthMb, `RSS in MB: ${rssMb.join(' ')}`).toBeLessThan(LEAK_MB);
   });
 });
 

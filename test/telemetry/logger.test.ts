@@ -1,4 +1,5 @@
-import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { closeSync, constants, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -27,5 +28,24 @@ describe('createLogger()', () => {
       log.error({ control: 'policy0' }, 'could not restore');
     });
     expect(text).toMatch(/^\d\d:\d\d:\d\d governing\n\d\d:\d\d:\d\d error: could not restore control="policy0"\n$/);
+  });
+});
+
+describe('a log that nobody reads any more', () => {
+  it.each([true, false])('throws nothing away but its lines (readable: %s)', (readable) => {
+    const folder = mkdtempSync(join(tmpdir(), 'tailgov-log-'));
+    try {
+      const fifo = join(folder, 'fifo');
+      execFileSync('mkfifo', [fifo]);
+      const reader = openSync(fifo, constants.O_RDONLY | constants.O_NONBLOCK);
+      const fd = openSync(fifo, 'w');
+      const log = createLogger({ fd, readable });
+      log.info('heard');
+      closeSync(reader);
+      for (let line = 0; line < 3; line++) expect(() => log.warn('unheard')).not.toThrow();
+      closeSync(fd);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
   });
 });
