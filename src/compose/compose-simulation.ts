@@ -24,7 +24,7 @@ export interface SimulatedGovernor {
   readonly loop: GovernorLoop;
   readonly simulation: Simulation;
   /** Lets the server run until the tick that is due, or until an alarm if one comes before, and ticks. */
-  tickBy(dueNs: number): TickReport;
+  readonly tickBy: (dueNs: number) => TickReport;
 }
 
 /** From an alarm to the new frequency: an assumption, bench/fast-path.ts measures it on a machine. */

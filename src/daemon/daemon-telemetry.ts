@@ -51,9 +51,7 @@ export class DaemonTelemetry {
   /** Null where no model fits, and before the first look. */
   get power(): PowerStatus | null {
     const watts = this.#power?.watts ?? null;
-    return this.#power === null || watts === null
-      ? null
-      : { watts, source: 'modelled', model: this.#power.model.name };
+    return this.#power === null || watts === null ? null : { watts, source: 'modelled', model: this.#power.model.name };
   }
 
   /** Never rejects: a port that is taken is no reason not to govern. */
