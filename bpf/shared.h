@@ -11,6 +11,8 @@
 
 #define MAX_TARGETS 64 /* a power of two, below 255 */
 #define PORTS 65536
+/* In port_target: whose port it is depends on the network namespace, and `listeners` tells. */
+#define PORT_BY_NAMESPACE 255
 
 enum histogram {
 	HISTOGRAM_LATENCY,
@@ -73,6 +75,12 @@ struct alarm {
 	u32 target;
 	/* One alarm_kind. */
 	u32 kind;
+};
+
+/* Where a target listens, when its port alone does not tell. */
+struct listener_key {
+	u32 netns_inum;
+	u32 port;
 };
 
 /* A process that reads a target's connections. */

@@ -25,12 +25,17 @@
 
 /* Set before the object is loaded. */
 const volatile u64 extend_gap_ns = 50 * 1000 * 1000;
-/* Only sockets of this network namespace are seen. */
+/* The namespace of the ports in port_target. */
 const volatile u32 netns_inum = 0;
+/* Whether `listeners` is in use. Where it is not, the verifier takes out all that asks it. */
+const volatile bool by_namespace = false;
 /* A target has 2^stripe_shift stripes. */
 const volatile u32 stripe_shift = 0;
 
-/* By local port: 0 for a port of no target, else the target's index + 1. A socket of no target costs this one look-up. */
+/*
+ * By local port: 0 for a port of no target, else the target's index + 1 or PORT_BY_NAMESPACE. A socket of no target costs
+ * this one look-up.
+ */
 u8 port_target[PORTS];
 struct target_control controls[MAX_TARGETS];
 struct walk_result walk_results[MAX_TARGETS];
@@ -136,6 +141,18 @@ struct {
 	__uint(max_entries, 64 * 1024);
 } alarms SEC(".maps");
 
+/*
+ * Purpose: ports whose target depends on the network namespace. Key: namespace and local port. Value: the target's
+ * index + 1. Lifetime: user space puts in and takes out as servers come and go. Full: user space logs what found no room.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 4096);
+	__type(key, struct listener_key);
+	__type(value, u32);
+} listeners SEC(".maps");
+
 static __always_inline bool seq_after(u32 a, u32 b)
 {
 	return (s32)(a - b) > 0;
@@ -153,10 +170,32 @@ static __always_inline u64 elapsed_ns(u64 from, u64 to)
 	return (s64)(to - from) > 0 ? to - from : 0;
 }
 
+static __always_inline u32 netns_of(struct sock *sk)
+{
+	return sk->__sk_common.skc_net.net->ns.inum;
+}
+
+static __noinline u32 find_listener(struct sock *sk)
+{
+	struct listener_key key = { .netns_inum = netns_of(sk), .port = sk->__sk_common.skc_num };
+	u32 *target = bpf_map_lookup_elem(&listeners, &key);
+
+	return target ? *target : 0;
+}
+
 /* The target's index + 1, or 0. Of sockets of any kind: create_connection() tells which ones are connections. */
 static __always_inline u32 find_target(struct sock *sk)
 {
-	return port_target[sk->__sk_common.skc_num];
+	u32 target = port_target[sk->__sk_common.skc_num];
+
+	return by_namespace && target == PORT_BY_NAMESPACE ? find_listener(sk) : target;
+}
+
+/* A port in port_target means that of our own namespace; `listeners` has looked at the namespace already. */
+static __always_inline bool is_in_namespace(struct sock *sk)
+{
+	return (by_namespace && port_target[sk->__sk_common.skc_num] == PORT_BY_NAMESPACE) ||
+	       netns_of(sk) == netns_inum;
 }
 
 static __always_inline bool is_own_connection(struct sock *sk)
@@ -164,7 +203,7 @@ static __always_inline bool is_own_connection(struct sock *sk)
 	u16 family = sk->__sk_common.skc_family;
 
 	return (family == AF_INET || family == AF_INET6) && sk->__sk_common.skc_state != TCP_LISTEN &&
-	       sk->__sk_common.skc_net.net->ns.inum == netns_inum;
+	       is_in_namespace(sk);
 }
 
 static __always_inline struct target_control *control_of(u32 target)

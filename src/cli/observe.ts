@@ -2,15 +2,20 @@ import { Command, Option } from 'commander';
 import { systemClock } from '../core/clock.ts';
 import { UsageError } from '../core/errors.ts';
 import type { Snapshot } from '../core/sensor.ts';
-import { listeningPorts } from '../sensor/listening-ports.ts';
-import { openSensor } from '../sensor/open-sensor.ts';
+import type { TargetPlace } from '../core/target-place.ts';
+import { openSensor, type TargetSpec } from '../sensor/open-sensor.ts';
 import { METHOD_CHOICES, type MethodChoice } from '../sensor/probe-methods.ts';
 import { durationOption } from './duration-option.ts';
 import { jsonLines, tableLines } from './observe-output.ts';
 import { observeWindows } from './observe-windows.ts';
 
 interface ObserveOptions {
-  readonly port: readonly number[];
+  readonly port?: readonly TargetPlace[];
+  readonly pid?: readonly TargetPlace[];
+  readonly unit?: readonly TargetPlace[];
+  readonly cgroup?: readonly TargetPlace[];
+  readonly container?: readonly TargetPlace[];
+  readonly unix?: readonly TargetPlace[];
   readonly interval: number;
   readonly duration?: number;
   readonly method: MethodChoice;
@@ -24,13 +29,26 @@ const EXAMPLE = `
 Latency is measured in the kernel, from the arrival of a request's first byte to the last byte of its reply; the server
 need not be restarted. The network, the client and the wait before the socket are not in it.
 
+What is not there yet is waited for, and what is restarted is followed.
+
 Example: a local Redis, ten seconds, then a summary
-  tailgov observe --port 6379 --duration 10s --summary`;
+  tailgov observe --port 6379 --duration 10s --summary
+Example: a systemd unit, and port 80 of the network namespace blue
+  tailgov observe --unit nginx --port 80@blue`;
 
 export function observeCommand(): Command {
   return new Command('observe')
     .description('show the latency of a server, live')
-    .requiredOption('--port <number>', 'a local TCP port, a target each time it is given', collectPort)
+    .option(
+      '--port <number>',
+      'a local TCP port, a target each time it is given; PORT@NETNS: of a network namespace',
+      collectPort,
+    )
+    .option('--pid <number>', 'a process with its descendants', collectPid)
+    .option('--unit <name>', 'a systemd unit', collect('unit'))
+    .option('--cgroup <path>', 'a cgroup with all below it', collect('cgroup'))
+    .option('--container <id>', 'a container, by its id or twelve or more digits of it', collect('container'))
+    .option('--unix <path>', 'a Unix-domain stream socket', collect('unix'))
     .addOption(
       new Option('--interval <time>', 'the length of a window')
         .argParser(durationOption('--interval', SHORTEST_INTERVAL_MS))
@@ -46,12 +64,12 @@ export function observeCommand(): Command {
     .option('--summary', 'at the end, the whole run as one window')
     .addHelpText('after', EXAMPLE)
     .action(async (options: ObserveOptions) => {
-      const targets = options.port.map((port) => ({ name: `port:${port}`, ports: [port] }));
+      const targets = targetsOf(options);
       const output = options.json === true ? jsonLines() : tableLines(process.stdout.isTTY);
       const stop = new AbortController();
       const sensor = openSensor({ targets, method: options.method });
       try {
-        noteSilentPorts(options.port);
+        for (const place of sensor.waiting()) process.stderr.write(`${waitingNote(place)}\n`);
         const total = await untilStopped(stop, () =>
           observeWindows({
             sensor,
@@ -93,15 +111,41 @@ async function untilStopped(
   }
 }
 
-function noteSilentPorts(ports: readonly number[]): void {
-  const listening = listeningPorts();
-  for (const port of ports) {
-    if (!listening.has(port)) process.stderr.write(`nothing listens on port ${port} yet: waiting for it\n`);
-  }
+function waitingNote(place: string): string {
+  return `nothing listens on ${place} yet: waiting for it`;
 }
 
-function collectPort(text: string, ports: readonly number[] = []): readonly number[] {
-  const port = Number(text);
-  if (!/^\d+$/.test(text) || port < 1 || port > 65_535) throw new UsageError(`--port ${text}: expected 1 to 65535`);
-  return ports.includes(port) ? ports : [...ports, port];
+function targetsOf(options: ObserveOptions): readonly TargetSpec[] {
+  const { port = [], pid = [], unit = [], cgroup = [], container = [], unix = [] } = options;
+  const places = new Map(
+    [...port, ...pid, ...unit, ...cgroup, ...container, ...unix].map((each) => [nameOf(each), each]),
+  );
+  if (places.size === 0) {
+    throw new UsageError('no target: expected --port, --pid, --unit, --cgroup, --container or --unix');
+  }
+  return [...places].map(([name, place]) => ({ name, ...place }));
 }
+
+/** As it was asked for: `port:80@blue`, `unit:nginx`. */
+function nameOf({ ports, netns, ...place }: TargetPlace): string {
+  if (ports !== undefined) return `port:${ports.join(',')}${netns === undefined ? '' : `@${netns}`}`;
+  return Object.entries(place)
+    .map(([kind, value]) => `${kind}:${value}`)
+    .join();
+}
+
+function collectPort(text: string, before: readonly TargetPlace[] = []): readonly TargetPlace[] {
+  const [, digits, netns] = /^(\d+)(?:@(.+))?$/.exec(text) ?? [];
+  const port = Number(digits);
+  if (!(port >= 1 && port <= 65_535)) throw new UsageError(`--port ${text}: expected 1 to 65535`);
+  return [...before, { ports: [port], ...(netns === undefined ? {} : { netns }) }];
+}
+
+function collectPid(text: string, before: readonly TargetPlace[] = []): readonly TargetPlace[] {
+  if (!/^[1-9]\d{0,9}$/.test(text)) throw new UsageError(`--pid ${text}: expected a process id`);
+  return [...before, { pid: Number(text) }];
+}
+
+const collect =
+  (kind: 'unit' | 'cgroup' | 'container' | 'unix') =>
+  (text: string, before: readonly TargetPlace[] = []): readonly TargetPlace[] => [...before, { [kind]: text }];

@@ -148,9 +148,9 @@ function resolvedSettings({ intervalMs, parameters, level }: Omit<PolicySettings
 function resolvedConfig({ services, frequency, onExit, telemetry, runtimeDirectory }: Config) {
   const { method, minKhz, maxKhz } = frequency;
   return {
-    services: services.map(({ name, ports, slo, policy }) => ({
+    services: services.map(({ name, target, slo, policy }) => ({
       name,
-      target: { ports },
+      target,
       slo: {
         quantile: formatQuantile(slo.quantile),
         latency: `${slo.latencyNs / NS_PER_MS}ms`,

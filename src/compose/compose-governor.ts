@@ -138,7 +138,7 @@ export function composeGovernor(options: GovernorOptions): Governor {
 /** The same names with the same ports, in any order. */
 function sameServers(a: Config, b: Config): boolean {
   const serversOf = ({ services }: Config) =>
-    new Map(services.map(({ name, ports }) => [name, [...ports].sort((one, other) => one - other)]));
+    new Map(services.map(({ name, target }) => [name, { ...target, ports: new Set(target.ports) }]));
   return isDeepStrictEqual(serversOf(a), serversOf(b));
 }
 
@@ -150,7 +150,7 @@ function targetOf(service: Config['services'][number]) {
   const { slo, policy } = service;
   return {
     name: service.name,
-    ports: service.ports,
+    ...service.target,
     sloLatencyNs: slo.latencyNs,
     alarm: alarmBudget(slo, policy.intervalMs),
   };

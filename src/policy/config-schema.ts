@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { durationMs, durationNs, frequencyKhz, quantile } from '../core/quantity-schema.ts';
+import { PROCESS_PLACES } from '../core/target-place.ts';
 import { listenAddress } from './listen-address.ts';
 
 const port = () => z.int().min(1).max(65_535);
@@ -9,6 +10,8 @@ const NAME_EXPECTED = 'a name of up to 63 letters, digits, dots, dashes and unde
 const text = (expected: string) =>
   z.string({ error: ({ input }) => `${input === undefined ? 'missing' : 'no text'}, expected ${expected}` });
 
+const withoutProcesses = { properties: Object.fromEntries([...PROCESS_PLACES, 'unix'].map((key) => [key, false])) };
+
 const serviceSchema = z.strictObject({
   name: text(NAME_EXPECTED)
     .regex(NAME, { error: ({ input }) => `${JSON.stringify(input)} given, expected ${NAME_EXPECTED}` })
@@ -17,8 +20,27 @@ const serviceSchema = z.strictObject({
     .strictObject({
       port: port().optional().describe('The TCP port that the server listens on'),
       ports: z.array(port()).min(1).optional().describe('The TCP ports, where there are several'),
+      netns: text('a network namespace')
+        .min(1)
+        .optional()
+        .describe('The network namespace of the ports: a name below /run/netns, or a path; absent: our own'),
+      pid: z.int().min(1).optional().describe('A process, with its descendants'),
+      unit: text('a systemd unit').min(1).optional().describe('A systemd unit, such as nginx.service'),
+      cgroup: text('a cgroup’s path').regex(/^\//).optional().describe('A cgroup, with all below it'),
+      container: text('a container’s id')
+        .min(1)
+        .optional()
+        .describe('A container: its id, or twelve or more digits of it'),
+      unix: text('an absolute path').regex(/^\//).optional().describe('The path of a Unix-domain stream socket'),
     })
-    .meta({ oneOf: [{ required: ['port'] }, { required: ['ports'] }] })
+    .meta({
+      oneOf: [
+        ...PROCESS_PLACES.map((key) => ({ required: [key] })),
+        { required: ['unix'] },
+        { required: ['port'], ...withoutProcesses },
+        { required: ['ports'], ...withoutProcesses },
+      ],
+    })
     .describe('The server that is governed'),
   slo: z
     .strictObject({

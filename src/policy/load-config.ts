@@ -3,6 +3,7 @@ import type { OnExit } from '../core/actuator.ts';
 import type { ControllerRegistry } from '../core/controller-kind.ts';
 import { type FileProblem, PolicyError } from '../core/errors.ts';
 import type { Slo } from '../core/slo.ts';
+import { placeProblem, type TargetPlace } from '../core/target-place.ts';
 import { formatKhz, type KiloHertz } from '../core/units.ts';
 import { configSchema, type ParsedConfig } from './config-schema.ts';
 import type { ListenAddress } from './listen-address.ts';
@@ -12,7 +13,7 @@ import { readYamlFile, type YamlFile } from './yaml-file.ts';
 
 export interface ServiceConfig {
   readonly name: string;
-  readonly ports: readonly number[];
+  readonly target: TargetPlace;
   readonly slo: Slo;
   readonly policy: Policy;
   /** The policy file that the config names, which is not the policy's own where another was put in its place. */
@@ -81,7 +82,7 @@ export function configOf(yaml: YamlFile, registry: ControllerRegistry, lookup: P
     file: yaml.file,
     services: services.map(({ name, target, slo, policy }) => ({
       name,
-      ports: target.ports ?? [target.port!],
+      target: placeOf(target),
       slo: { quantile: slo.quantile, latencyNs: slo.latency, windowMs: slo.window },
       policy: policies.byPath.get(policyFileOf(yaml, name, policy, lookup))!,
       configuredPolicy: policyFileOf(yaml, name, policy, {}),
@@ -144,14 +145,23 @@ function isMapping(value: unknown): value is RawService {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
+/** `port` is `ports` with one in it. */
+function placeOf({ port, ports, ...rest }: Readonly<Record<string, unknown>>): TargetPlace {
+  const list = ports ?? (port === undefined ? undefined : [port]);
+  return { ...rest, ...(list === undefined ? {} : { ports: list }) } as TargetPlace;
+}
+
 function targetComplaints(data: unknown): readonly Complaint[] {
   return servicesIn(data).flatMap(({ target }, index) => {
     if (!isMapping(target)) return [];
     const path = ['services', index, 'target'];
     const keys = Object.keys(target);
-    if (keys.length === 0) return [{ path, message: 'no port given, expected port or ports' }];
+    // What a misspelt key was meant to say is not known.
+    if (keys.length > 0 && !keys.some((key) => key in configSchema.shape.services.element.shape.target.shape))
+      return [];
     const both = keys.includes('port') && keys.includes('ports');
-    return both ? [{ path, message: 'port and ports given, expected one of them' }] : [];
+    const message = both ? 'port and ports given, expected one of them' : placeProblem(placeOf(target));
+    return message === undefined ? [] : [{ path, message }];
   });
 }
 
@@ -168,7 +178,9 @@ function duplicates(data: unknown): readonly Complaint[] {
   for (const [index, { name, target }] of servicesIn(data).entries()) {
     if (typeof name === 'string') see(names, name, index, ['services', index, 'name'], 'name');
     if (!isMapping(target)) continue;
-    const { port, ports: list } = target;
+    const { port, ports: list, ...elsewhere } = target;
+    // The same port of another namespace, or of some process, is another.
+    if (Object.keys(elsewhere).length > 0) continue;
     if (typeof port === 'number') see(ports, port, index, ['services', index, 'target', 'port'], 'port');
     if (!Array.isArray(list)) continue;
     for (const [position, entry] of list.entries()) {

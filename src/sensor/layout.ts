@@ -3,6 +3,8 @@ import { BUCKETS } from '../core/histogram.ts';
 /** What bpf/shared.h lays out: the memory that the probes and this process share. Change both together. */
 export const MAX_TARGETS = 64;
 export const PORTS = 65_536;
+/** In port_target: `listeners` tells whose port it is. */
+export const PORT_BY_NAMESPACE = 255;
 
 /** `counts[histogram][bucket]` of a stripe, in this order. */
 export const HISTOGRAMS = ['latency', 'socketWait', 'handlingTime'] as const;

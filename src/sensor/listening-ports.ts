@@ -1,29 +1,80 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { unlessGone } from './unless-gone.ts';
 
 const LISTEN = '0A';
-const TABLES = ['/proc/self/net/tcp', '/proc/self/net/tcp6'];
+const TABLES = ['net/tcp', 'net/tcp6'];
+
+/** A socket that listens: its local port, and its inode, by which processes' descriptors name it. */
+export interface ListeningSocket {
+  readonly port: number;
+  readonly inode: number;
+}
+
+/** A port of a network namespace. */
+export interface Listener {
+  readonly netns: number;
+  readonly port: number;
+}
 
 /** The TCP ports that something listens on in this network namespace, at this moment. */
 export function listeningPorts(): ReadonlySet<number> {
-  return new Set(TABLES.flatMap((file) => parseListening(readTable(file))));
+  return new Set(listeningSockets('/proc/self').map(({ port }) => port));
 }
 
 /** The text of /proc/net/tcp or tcp6, see proc(5). */
-export function parseListening(table: string): readonly number[] {
+export function parseListening(table: string): readonly ListeningSocket[] {
   return table
     .split('\n')
     .slice(1)
     .map((line) => line.trim().split(/\s+/))
     .filter((fields) => fields[3] === LISTEN)
-    .map((fields) => Number.parseInt(fields[1]!.slice(fields[1]!.lastIndexOf(':') + 1), 16));
+    .map((fields) => ({
+      port: Number.parseInt(fields[1]!.slice(fields[1]!.lastIndexOf(':') + 1), 16),
+      inode: Number(fields[9]),
+    }));
 }
 
-/** Empty where the kernel has no IPv6. */
-function readTable(file: string): string {
-  try {
-    return readFileSync(file, 'latin1');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return '';
-    throw error;
+/**
+ * Where these processes listen: the listening sockets among their descriptors. Takes time for each descriptor of theirs
+ * and, once a namespace, for each TCP socket in it.
+ */
+export function listenersOf(pids: Iterable<number>, proc = '/proc'): readonly Listener[] {
+  const portsOfNetns = new Map<number, ReadonlyMap<number, number>>();
+  const found = new Map<string, Listener>();
+  for (const pid of pids) {
+    const process = join(proc, `${pid}`);
+    const netns = netnsOf(join(process, 'ns/net'));
+    if (netns === undefined) continue;
+    let ports = portsOfNetns.get(netns);
+    if (ports === undefined) {
+      ports = new Map(listeningSockets(process).map(({ inode, port }) => [inode, port]));
+      portsOfNetns.set(netns, ports);
+    }
+    if (ports.size === 0) continue;
+    for (const inode of socketsOf(process)) {
+      const port = ports.get(inode);
+      if (port !== undefined) found.set(`${netns}:${port}`, { netns, port });
+    }
   }
+  return [...found.values()];
+}
+
+/** The number of the network namespace that a file stands for; undefined where there is no such file. */
+export function netnsOf(file: string): number | undefined {
+  return unlessGone(() => statSync(file).ino);
+}
+
+/** Empty where the process has ended, or the kernel has no IPv6. */
+function listeningSockets(process: string): readonly ListeningSocket[] {
+  return TABLES.flatMap((file) => parseListening(unlessGone(() => readFileSync(join(process, file), 'latin1')) ?? ''));
+}
+
+function socketsOf(process: string): readonly number[] {
+  const directory = join(process, 'fd');
+  return (unlessGone(() => readdirSync(directory)) ?? []).flatMap((descriptor) => {
+    const link = unlessGone(() => readlinkSync(join(directory, descriptor)));
+    const inode = /^socket:\[(\d+)\]$/.exec(link ?? '')?.[1];
+    return inode === undefined ? [] : [Number(inode)];
+  });
 }

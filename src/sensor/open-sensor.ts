@@ -3,11 +3,13 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Clock, systemClock } from '../core/clock.ts';
 import { SensorError } from '../core/errors.ts';
+import { placeProblem } from '../core/target-place.ts';
 import type { LogLevel } from '../native/libbpf.ts';
 import { MAX_TARGETS } from './layout.ts';
 import type { OpenedSensor } from './opened-sensor.ts';
 import { chooseMethodHere } from './probe-kernel.ts';
 import { type MethodChoice, PROBE_METHODS } from './probe-methods.ts';
+import { isPlainPorts } from './target-resolver.ts';
 import type { TargetSpec } from './target-spec.ts';
 import { TurnSensor } from './turn-sensor.ts';
 
@@ -57,15 +59,21 @@ function assertTargets(targets: readonly TargetSpec[]): void {
     throw new SensorError('too-many-targets', `open the sensor: ${targets.length} targets, at most ${MAX_TARGETS} fit`);
   }
   const targetOfPort = new Map<number, string>();
-  for (const { name, ports, sloLatencyNs, alarm } of targets) {
-    if (ports.length === 0) throw new SensorError('no-such-target', `target ${name} has no port`);
+  for (const target of targets) {
+    const { name, ports = [], sloLatencyNs, alarm } = target;
+    const problem = placeProblem(target);
+    if (problem !== undefined) throw new SensorError('no-such-target', `target ${name}: ${problem}`);
     for (const port of new Set(ports)) {
       if (!(Number.isInteger(port) && port >= 1 && port <= 65_535)) {
         throw new RangeError(`target ${name}: port ${port}, expected 1..65535`);
       }
+      if (!isPlainPorts(target)) continue;
       const other = targetOfPort.get(port);
       if (other !== undefined) throw new RangeError(`port ${port} is of target ${other} and of target ${name}`);
       targetOfPort.set(port, name);
+    }
+    if (target.pid !== undefined && !(Number.isInteger(target.pid) && target.pid > 0)) {
+      throw new RangeError(`target ${name}: pid ${target.pid}, expected a process id`);
     }
     assertPositive(`target ${name}: sloLatencyNs`, sloLatencyNs);
     assertPositive(`target ${name}: alarm.lateBudget`, alarm?.lateBudget);

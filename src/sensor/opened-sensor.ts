@@ -5,7 +5,9 @@ import type { TargetSpec } from './target-spec.ts';
 export interface OpenedSensor extends Sensor {
   /**
    * Other objectives and alarms for the same targets, from now on; nothing that was measured is lost.
-   * @returns false, with nothing changed, where names or ports differ: those need another sensor
+   * @returns false, with nothing changed, where names or places differ: those need another sensor
    */
   retarget(targets: readonly TargetSpec[]): boolean;
+  /** What the targets wait for: ports that nothing listens on, units that do not run, …, in words. */
+  waiting(): readonly string[];
 }

@@ -1,4 +1,5 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { unlessGone } from './unless-gone.ts';
 
 /** The CPU time that a process or a thread has used, and its start, which tells it from a later one of the same id. */
 export interface CpuTimes {
@@ -45,15 +46,4 @@ export function parseStat(stat: string): CpuTimes {
 function readTimes(file: string): CpuTimes | undefined {
   const stat = unlessGone(() => readFileSync(file, 'latin1'));
   return stat === undefined ? undefined : parseStat(stat);
-}
-
-/** A process may end at any time: that is no error. */
-function unlessGone<T>(read: () => T): T | undefined {
-  try {
-    return read();
-  } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code;
-    if (code === 'ENOENT' || code === 'ESRCH') return undefined;
-    throw error;
-  }
 }

@@ -1,7 +1,8 @@
-/** A server to be observed: every connection to these local ports, in the network namespace of this process. */
-export interface TargetSpec {
+import type { TargetPlace } from '../core/target-place.ts';
+
+/** A server to be observed: every connection that it accepts. */
+export interface TargetSpec extends TargetPlace {
   readonly name: string;
-  readonly ports: readonly number[];
   /** Requests over this are counted as `overSlo`. */
   readonly sloLatencyNs?: number;
   /** When the kernel is to wake us: at so many requests over the SLO in a window, at a read that waited so long. */

@@ -1,18 +1,22 @@
-import { statSync } from 'node:fs';
+import { isDeepStrictEqual } from 'node:util';
 import type { Clock } from '../core/clock.ts';
 import { SensorError } from '../core/errors.ts';
+import { describePlace, PLACES, type TargetPlace } from '../core/target-place.ts';
 import type { Alarm, AlarmKind, AlarmSource, Snapshot } from '../core/sensor.ts';
 import { BpfObject, type Log, possibleCpus, RingBuffer, variableOffset } from '../native/libbpf.ts';
 import { ConnectionWalk, type InFlight } from './connection-walk.ts';
 import { CpuMeter } from './cpu-meter.ts';
 import { healthOf } from './health.ts';
+import { listeningPorts } from './listening-ports.ts';
 import { ALARM, ALARM_BITS, CONTROL, PORTS, READER_KEY, STRIPE } from './layout.ts';
 import type { OpenedSensor } from './opened-sensor.ts';
+import { ownNetns, PortTable } from './port-table.ts';
 import { type ChosenMethod, explainRefusal } from './probe-kernel.ts';
 import type { ProbeMethod } from './probe-methods.ts';
 import { inInitialPidNamespace, procTimes } from './process-times.ts';
 import { syscallRoles } from './syscall-roles.ts';
 import { TargetControl } from './target-control.ts';
+import { isPlainPorts, TargetResolver } from './target-resolver.ts';
 import type { TargetSpec } from './target-spec.ts';
 import { WindowReader } from './window-reader.ts';
 
@@ -51,12 +55,23 @@ export class TurnSensor implements OpenedSensor {
   readonly #walk: ConnectionWalk;
   readonly #pidsAreOurs = inInitialPidNamespace();
   readonly #looksARead: number;
+  readonly #ports: PortTable;
+  readonly #resolver: TargetResolver;
+  readonly #log: Log | undefined;
+  /** Whether the last look found a place to listen, a target each; undefined for targets of plain ports. */
+  #found: readonly (boolean | undefined)[];
   #closed = false;
 
   /** @throws SensorError */
   constructor(setup: Setup) {
     this.method = setup.method.name;
     this.#clock = setup.clock;
+    this.#log = setup.log;
+    this.#found = setup.targets.map((spec) => (isPlainPorts(spec) ? undefined : false));
+    this.#resolver = new TargetResolver(
+      setup.targets.map((spec) => (isPlainPorts(spec) ? {} : spec)),
+      setup.clock,
+    );
     this.#looksARead = Math.ceil(setup.targets.length / READS_FOR_ALL_LOOKS);
     const object = BpfObject.open(setup.objectFile, setup.log === undefined ? {} : { log: setup.log });
     this.#object = object;
@@ -78,8 +93,12 @@ export class TurnSensor implements OpenedSensor {
         };
       });
       this.alarms = openAlarms(object, setup.targets);
-      const portTarget = new Uint8Array(memory.buffer, variableOffset(object.map('.bss'), 'port_target').offset, PORTS);
-      setup.targets.forEach(({ ports }, index) => ports.forEach((port) => (portTarget[port] = index + 1)));
+      this.#ports = new PortTable(
+        new Uint8Array(memory.buffer, variableOffset(object.map('.bss'), 'port_target').offset, PORTS),
+        object.map('listeners'),
+        setup.targets.map((spec) => (isPlainPorts(spec) ? spec.ports : undefined)),
+      );
+      this.#followTargets(setup.clock.monotonicNs());
       for (const { program } of setup.probes) object.attach(program);
     } catch (error) {
       object.close();
@@ -98,7 +117,10 @@ export class TurnSensor implements OpenedSensor {
     const windows = this.#targets.map((target) => target.reader.read());
     const atNs = this.#clock.monotonicNs();
     if (windows.some(({ inFlight }) => inFlight > 0) && this.#walk.isDue(atNs)) this.#walk.walk();
-    if (!urgent) this.#lookAtProcesses(atNs);
+    if (!urgent) {
+      this.#followTargets(atNs);
+      this.#lookAtProcesses(atNs);
+    }
     return this.#targets.map((target, index): Snapshot => {
       const window = windows[index]!;
       const windowNs = Number(atNs - target.readAtNs);
@@ -143,7 +165,7 @@ export class TurnSensor implements OpenedSensor {
     this.#assertOpen();
     const matched = this.#targets.map((state) => {
       const target = targets.find(({ name }) => name === state.spec.name);
-      return target !== undefined && samePorts(target, state.spec) ? { state, target } : null;
+      return target !== undefined && samePlace(target, state.spec) ? { state, target } : null;
     });
     if (targets.length !== matched.length || matched.includes(null)) return false;
     for (const { state, target } of matched.filter((match) => match !== null)) {
@@ -151,6 +173,17 @@ export class TurnSensor implements OpenedSensor {
       state.control.aim(target);
     }
     return true;
+  }
+
+  waiting(): readonly string[] {
+    this.#assertOpen();
+    const listening = listeningPorts();
+    return this.#targets.flatMap(({ spec }, index) => {
+      const found = this.#found[index];
+      if (found === true) return [];
+      if (found === false) return [describePlace(spec)];
+      return (spec.ports ?? []).filter((port) => !listening.has(port)).map((port) => describePlace({ ports: [port] }));
+    });
   }
 
   close(): void {
@@ -161,6 +194,15 @@ export class TurnSensor implements OpenedSensor {
 
   #assertOpen(): void {
     if (this.#closed) throw new SensorError('closed', 'read the sensor: it is closed');
+  }
+
+  /** Where targets listen that are more than ports. */
+  #followTargets(nowNs: bigint): void {
+    if (this.#found.every((found) => found === undefined) || !this.#resolver.isDue(nowNs)) return;
+    const listeners = this.#resolver.look();
+    this.#found = this.#found.map((found, index) => (found === undefined ? undefined : listeners[index]!.length > 0));
+    const left = this.#ports.follow(listeners);
+    if (left.length > 0) this.#log?.('warn', `${left.length} listening sockets are not observed: there are too many`);
   }
 
   #lookAtProcesses(nowNs: bigint): void {
@@ -176,13 +218,16 @@ export class TurnSensor implements OpenedSensor {
   }
 }
 
-const samePorts = (a: TargetSpec, b: TargetSpec) =>
-  a.ports.length === b.ports.length && a.ports.every((port) => b.ports.includes(port));
+const samePlace = (a: TargetSpec, b: TargetSpec) => isDeepStrictEqual(placeOf(a), placeOf(b));
+
+/** Ports in any order are the same. */
+const placeOf = (place: TargetPlace) =>
+  [...PLACES, 'netns' as const].map((key) => (key === 'ports' ? new Set(place.ports) : place[key]));
 
 function load(object: BpfObject, setup: Setup, stripeShift: number): void {
-  const ownNetns = statSync('/proc/self/ns/net').ino;
   object.setRodata('extend_gap_ns', bytesOf(new BigUint64Array([BigInt(setup.extendGapNs)])));
-  object.setRodata('netns_inum', bytesOf(new Uint32Array([ownNetns])));
+  object.setRodata('netns_inum', bytesOf(new Uint32Array([ownNetns()])));
+  object.setRodata('by_namespace', new Uint8Array([setup.targets.every(isPlainPorts) ? 0 : 1]));
   object.setRodata('stripe_shift', bytesOf(new Uint32Array([stripeShift])));
   if (setup.method.name === 'syscall') object.setRodata('syscall_roles', syscallRoles(process.arch));
   for (const probe of setup.method.probes) object.setAutoload(probe.program, setup.probes.includes(probe));

@@ -6,7 +6,7 @@ import { parseYaml } from '../../src/policy/yaml-file.ts';
 
 const serviceOf = (text: string) => ({
   name: 'web',
-  ports: [80],
+  target: { ports: [80] },
   slo: { quantile: 0.99, latencyNs: 5_000_000, windowMs: 60_000 },
   policy: policyOf(parseYaml('policy.yaml', text), controllers),
   configuredPolicy: 'policy.yaml',

@@ -80,7 +80,7 @@ describe('Reloader.reload()', () => {
     expect(reloader.status().refusal!.problems).toEqual(['load the probes: not permitted']);
     refusal = null;
     await reloader.reload('test');
-    expect(applied.at(-1)!.config.services[0]!.ports).toEqual([81]);
+    expect(applied.at(-1)!.config.services[0]!.target.ports).toEqual([81]);
   });
 
   it('says what waits for a restart, and no more of it when it is taken back', async () => {

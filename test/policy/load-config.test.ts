@@ -27,7 +27,7 @@ runtimeDirectory: /tmp/tailgov
       services: [
         {
           name: 'cache',
-          ports: [11211, 11212],
+          target: { ports: [11211, 11212] },
           slo: { quantile: 0.999, latencyNs: 1_500_000, windowMs: 600_000 },
           policy: { file: policy, controllerName: 'pid' },
         },
@@ -45,7 +45,7 @@ runtimeDirectory: /tmp/tailgov
       services: [
         {
           name: 'web',
-          ports: [80],
+          target: { ports: [80] },
           slo: { quantile: 0.99, latencyNs: 5_000_000, windowMs: 60_000 },
           policy: expect.objectContaining({ file: policy }) as unknown,
           configuredPolicy: policy,
@@ -73,7 +73,7 @@ onExit: orignal
 metrics: {}
 `;
     expect(problemsOf(() => load(text))).toEqual([
-      '3:15: unknown key "prt", did you mean "port"? expected port or ports',
+      '3:15: unknown key "prt", did you mean "port"? expected port, ports, netns, pid, unit, cgroup, container or unix',
       '4:36: 5 given, expected a duration from 1us up to 10min such as 5ms, 1.5s or 1min',
       '6:11: "a b" given, expected a name of up to 63 letters, digits, dots, dashes and underscores',
       '7:13: port and ports given, expected one of them',
@@ -109,7 +109,7 @@ metrics: {}
     expect(problemsOf(() => load(writer('{ overridesPerMinute: 0 }')))).toHaveLength(1);
     expect(problemsOf(() => load('services: []\n'))[0]).toBe('1:11: [] given, expected at least 1 entry');
     expect(problemsOf(() => load(one.replace('port: 80', '')))).toEqual([
-      '2:26: no port given, expected port or ports',
+      '2:26: no place given, expected one of ports, pid, unit, cgroup, container, unix',
     ]);
     expect(problemsOf(() => load('services: [{ target: { port: 80 }, slo: {} }]\n'))).toEqual([
       '1:12: name is missing, expected a name of up to 63 letters, digits, dots, dashes and underscores',

@@ -10,10 +10,10 @@ it('parseListening() finds the sockets in state LISTEN, IPv4 and IPv6', () => {
    2: 0100007F:0050 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 3 1
 `;
   const v6 = `  sl  local_address                         remote_address                        st
-   0: 00000000000000000000000000000000:01BB 00000000000000000000000000000000:0000 0A 00000000:00000000
+   0: 00000000000000000000000000000000:01BB 00000000000000000000000000000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 7 1
 `;
-  expect(parseListening(v4)).toEqual([6379]);
-  expect(parseListening(v6)).toEqual([443]);
+  expect(parseListening(v4)).toEqual([{ port: 6379, inode: 1 }]);
+  expect(parseListening(v6)).toEqual([{ port: 443, inode: 7 }]);
   expect(parseListening('')).toEqual([]);
 });
 
