@@ -48,11 +48,13 @@ enum {
 
 /* include/linux/socket.h, include/linux/net.h, include/uapi/asm-generic/errno-base.h */
 enum {
+	AF_UNIX = 1,
 	AF_INET = 2,
 	AF_INET6 = 10,
 	MSG_OOB = 0x1,
 	MSG_PEEK = 0x2,
 	MSG_ERRQUEUE = 0x2000,
+	SOCK_STREAM = 1,
 	SOCK_NOSPACE = 2,
 	IPPROTO_TCP = 6,
 	/* include/uapi/linux/stat.h */
@@ -98,14 +100,38 @@ struct socket {
 	struct sock *sk;
 };
 
+struct sk_buff_head {
+	__u32 qlen;
+};
+
 struct sock {
 	struct sock_common __sk_common;
 	struct socket *sk_socket;
+	struct sk_buff_head sk_receive_queue;
+	u16 sk_type;
 	u16 sk_protocol;
+};
+
+struct super_block {
+	u32 s_dev;
 };
 
 struct inode {
 	unsigned short i_mode;
+	unsigned long i_ino;
+	struct super_block *i_sb;
+};
+
+struct dentry {
+	struct inode *d_inode;
+};
+
+struct path {
+	struct dentry *dentry;
+};
+
+struct unix_sock {
+	struct path path;
 };
 
 struct file {

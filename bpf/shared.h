@@ -83,6 +83,12 @@ struct listener_key {
 	u32 port;
 };
 
+/* A Unix-domain socket's file; the device as the kernel numbers it inside. */
+struct unix_key {
+	u64 inode;
+	u64 device;
+};
+
 /* A process that reads a target's connections. */
 struct reader_key {
 	u32 target;

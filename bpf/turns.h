@@ -94,6 +94,9 @@ struct connection {
 	u64 reply_arrival_ns;
 	u64 reply_read_ns;
 	u64 reply_sent_ns;
+	/* Of a Unix-domain socket: how far it has been read. */
+	u32 read_seq;
+	u32 reserved2;
 	/* What arrived while a turn was in flight. Written by data ready alone. */
 	struct arrival later[LATER_ARRIVALS];
 };
@@ -523,10 +526,18 @@ static __always_inline bool out_of_space(struct sock *sk)
 	return sk->sk_socket->flags & (1 << SOCK_NOSPACE);
 }
 
+/* Of a Unix-domain socket. */
+static __always_inline u32 unread_messages(struct sock *sk)
+{
+	return sk->sk_receive_queue.qlen;
+}
+
 static __noinline bool is_unread(struct sock *sk, u32 arrived_seq)
 {
 	struct tcp_sock *tcp = bpf_skc_to_tcp_sock(sk);
 
+	if (sk->__sk_common.skc_family == AF_UNIX)
+		return unread_messages(sk);
 	return tcp && seq_after(arrived_seq, payload_read(sk, tcp));
 }
 
@@ -695,9 +706,12 @@ static __always_inline int on_walk(struct sock *sk)
 		arrival_ns = connection->turn_arrival_ns;
 	} else if (connection->stage == STAGE_ARRIVED) {
 		tcp = bpf_skc_to_tcp_sock(sk);
-		if (!tcp)
+		if (sk->__sk_common.skc_family == AF_UNIX)
+			arrival_ns = arrival_of(connection, connection->read_seq);
+		else if (tcp)
+			arrival_ns = arrival_of(connection, payload_read(sk, tcp));
+		else
 			return 0;
-		arrival_ns = arrival_of(connection, payload_read(sk, tcp));
 	} else {
 		return 0;
 	}

@@ -43,6 +43,11 @@ export function openSensor(options: SensorOptions): OpenedSensor {
   }
   const directory = findObjects(options.objectDirectory);
   const chosen = chooseMethodHere(options.method ?? 'auto');
+  const unix = options.targets.find((target) => target.unix !== undefined);
+  if (unix !== undefined && chosen.method.name !== 'tracepoint') {
+    const message = `target ${unix.name}: Unix-domain sockets need method 'tracepoint' (Linux 6.3 or later)`;
+    throw new SensorError('kernel-too-old', message);
+  }
   return new TurnSensor({
     ...chosen,
     objectFile: join(directory, chosen.method.objectName),

@@ -18,7 +18,8 @@ import { syscallRoles } from './syscall-roles.ts';
 import { TargetControl } from './target-control.ts';
 import { isPlainPorts, TargetResolver } from './target-resolver.ts';
 import type { TargetSpec } from './target-spec.ts';
-import { WindowReader } from './window-reader.ts';
+import { UnixTable } from './unix-table.ts';
+import { type Window, WindowReader } from './window-reader.ts';
 
 const MOST_STRIPES = 4;
 /** At ten reads a second each target is looked at every second. */
@@ -42,6 +43,8 @@ interface TargetState {
   /** When a request last completed, or nothing was in flight. */
   progressAtNs: bigint;
   inFlight: number;
+  /** In flight by the counters and not found by the last walk. */
+  missing: number;
 }
 
 /** Turns, measured by probes in the kernel that tell of each socket's arrivals, reads and sends. */
@@ -57,6 +60,8 @@ export class TurnSensor implements OpenedSensor {
   readonly #looksARead: number;
   readonly #ports: PortTable;
   readonly #resolver: TargetResolver;
+  /** Absent where no target is a Unix-domain socket. */
+  readonly #unixSockets: UnixTable | undefined;
   readonly #log: Log | undefined;
   /** Whether the last look found a place to listen, a target each; undefined for targets of plain ports. */
   #found: readonly (boolean | undefined)[];
@@ -90,6 +95,7 @@ export class TurnSensor implements OpenedSensor {
           readAtNs: 0n,
           progressAtNs: 0n,
           inFlight: 0,
+          missing: 0,
         };
       });
       this.alarms = openAlarms(object, setup.targets);
@@ -98,6 +104,12 @@ export class TurnSensor implements OpenedSensor {
         object.map('listeners'),
         setup.targets.map((spec) => (isPlainPorts(spec) ? spec.ports : undefined)),
       );
+      this.#unixSockets = hasUnix(setup.targets)
+        ? new UnixTable(
+            object.map('unix_listeners'),
+            setup.targets.map(({ unix }) => unix),
+          )
+        : undefined;
       this.#followTargets(setup.clock.monotonicNs());
       for (const { program } of setup.probes) object.attach(program);
     } catch (error) {
@@ -115,14 +127,18 @@ export class TurnSensor implements OpenedSensor {
   read(urgent = false): readonly Snapshot[] {
     this.#assertOpen();
     const windows = this.#targets.map((target) => target.reader.read());
+    let walked = false;
     const atNs = this.#clock.monotonicNs();
-    if (windows.some(({ inFlight }) => inFlight > 0) && this.#walk.isDue(atNs)) this.#walk.walk();
+    if (windows.some(({ inFlight }) => inFlight > 0) && this.#walk.isDue(atNs)) {
+      this.#walk.walk();
+      walked = true;
+    }
     if (!urgent) {
       this.#followTargets(atNs);
       this.#lookAtProcesses(atNs);
     }
     return this.#targets.map((target, index): Snapshot => {
-      const window = windows[index]!;
+      const window = walked ? this.#withoutLost(target, windows[index]!, index) : windows[index]!;
       const windowNs = Number(atNs - target.readAtNs);
       if (window.requests > 0 || target.inFlight === 0) target.progressAtNs = atNs;
       const health = healthOf({
@@ -196,11 +212,27 @@ export class TurnSensor implements OpenedSensor {
     if (this.#closed) throw new SensorError('closed', 'read the sensor: it is closed');
   }
 
+  /**
+   * Nothing says that a Unix-domain socket closes. What a walk twice does not find, while nothing comes and nothing is
+   * answered, closed before its reply.
+   */
+  #withoutLost(target: TargetState, window: Window, index: number): Window {
+    if (target.spec.unix === undefined) return window;
+    const quiet = window.arrivals === 0 && window.requests === 0;
+    const missing = quiet ? Math.max(0, window.inFlight - this.#walk.found(index).inFlight) : 0;
+    const lost = Math.min(missing, target.missing);
+    target.missing = missing - lost;
+    return lost === 0 ? window : target.reader.abandon(window, lost);
+  }
+
   /** Where targets listen that are more than ports. */
   #followTargets(nowNs: bigint): void {
     if (this.#found.every((found) => found === undefined) || !this.#resolver.isDue(nowNs)) return;
     const listeners = this.#resolver.look();
-    this.#found = this.#found.map((found, index) => (found === undefined ? undefined : listeners[index]!.length > 0));
+    const sockets = this.#unixSockets?.follow() ?? [];
+    this.#found = this.#found.map((found, index) =>
+      found === undefined ? undefined : listeners[index]!.length > 0 || sockets[index] === true,
+    );
     const left = this.#ports.follow(listeners);
     if (left.length > 0) this.#log?.('warn', `${left.length} listening sockets are not observed: there are too many`);
   }
@@ -218,6 +250,8 @@ export class TurnSensor implements OpenedSensor {
   }
 }
 
+const hasUnix = (targets: readonly TargetSpec[]) => targets.some(({ unix }) => unix !== undefined);
+
 const samePlace = (a: TargetSpec, b: TargetSpec) => isDeepStrictEqual(placeOf(a), placeOf(b));
 
 /** Ports in any order are the same. */
@@ -230,6 +264,7 @@ function load(object: BpfObject, setup: Setup, stripeShift: number): void {
   object.setRodata('by_namespace', new Uint8Array([setup.targets.every(isPlainPorts) ? 0 : 1]));
   object.setRodata('stripe_shift', bytesOf(new Uint32Array([stripeShift])));
   if (setup.method.name === 'syscall') object.setRodata('syscall_roles', syscallRoles(process.arch));
+  if (hasUnix(setup.targets)) object.setRodata('unix_targets', new Uint8Array([1]));
   for (const probe of setup.method.probes) object.setAutoload(probe.program, setup.probes.includes(probe));
   object.map('stripes').setMaxEntries(setup.targets.length << stripeShift);
   object.load();

@@ -68,6 +68,12 @@ export class WindowReader {
     };
   }
 
+  /** So many of what is in flight will never be answered, and nothing has said so: the window with them in it. */
+  abandon(window: Window, count: number): Window {
+    this.#inFlight -= count;
+    return { ...window, abandoned: window.abandoned + count, inFlight: window.inFlight - count };
+  }
+
   /** What one histogram's buckets have gained since they were last told. */
   #counts(histogram: number): Float64Array {
     const counts = new Float64Array(BUCKETS);

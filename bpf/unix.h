@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0-only) */
+/*
+ * Turns on Unix-domain stream sockets. There are no sequence numbers: messages are counted instead, each of which is one
+ * buffer in the receiver's queue and is said to be ready once. How many are left unread tells how far a read has read.
+ *
+ * An accepted socket has the path of the one that it was accepted from, so the inode tells the target. Nothing says that a
+ * Unix-domain socket closes: user space finds what it left in flight by a walk.
+ */
+#ifndef TAILGOV_UNIX_H
+#define TAILGOV_UNIX_H
+
+#include "turns.h"
+
+/* Whether a target is a Unix-domain socket. Where none is, the verifier takes out all that is here. */
+const volatile bool unix_targets = false;
+
+/*
+ * Purpose: the target of a listening Unix-domain socket. Key: device and inode. Value: the target's index + 1. Lifetime:
+ * user space puts in and takes out as sockets come and go. Full: never, it has room for all targets.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, MAX_TARGETS);
+	__type(key, struct unix_key);
+	__type(value, u32);
+} unix_listeners SEC(".maps");
+
+static __always_inline bool is_unix_stream(struct sock *sk)
+{
+	return unix_targets && sk->__sk_common.skc_family == AF_UNIX && sk->sk_type == SOCK_STREAM;
+}
+
+static __noinline struct connection *create_unix_connection(struct sock *sk)
+{
+	struct unix_sock *unix_socket = bpf_skc_to_unix_sock(sk);
+	struct connection *connection;
+	struct unix_key key = {};
+	struct inode *inode;
+	u32 *target;
+
+	/* Only a socket that is bound to a file, or was accepted from one, has a path. */
+	if (!unix_socket || sk->__sk_common.skc_state == TCP_LISTEN)
+		return NULL;
+	inode = BPF_CORE_READ(unix_socket, path.dentry, d_inode);
+	if (!inode)
+		return NULL;
+	key.inode = BPF_CORE_READ(inode, i_ino);
+	key.device = BPF_CORE_READ(inode, i_sb, s_dev);
+	target = bpf_map_lookup_elem(&unix_listeners, &key);
+	if (!target)
+		return NULL;
+	connection = bpf_sk_storage_get(&connections, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!connection) {
+		count(*target, COUNTER_DROPPED);
+		return NULL;
+	}
+	connection->target = *target;
+	return connection;
+}
+
+static __always_inline int on_unix_data_ready(struct sock *sk)
+{
+	struct connection *connection = find_connection(sk) ?: create_unix_connection(sk);
+	u64 now;
+
+	/* A reader on another CPU may have taken it before this was said; a peer that closes says it, too. */
+	if (!connection || !unread_messages(sk))
+		return 0;
+	now = bpf_ktime_get_ns();
+	connection->arrived_seq++;
+	if (connection->stage == STAGE_IDLE) {
+		connection->first_ns = now;
+		connection->first_seq = connection->arrived_seq;
+	} else {
+		remember_later_arrival(connection, connection->arrived_seq, connection->read_seq, now);
+	}
+	if (__sync_val_compare_and_swap(&connection->stage, STAGE_IDLE, STAGE_ARRIVED) == STAGE_IDLE)
+		count_arrival(connection->target, now);
+	return 0;
+}
+
+static __always_inline int on_unix_read(struct sock *sk, int ret, int flags)
+{
+	struct connection *connection;
+	struct target_control *control;
+	u32 stage, first_unread, unread;
+	u64 now, arrival_ns;
+
+	if (ret <= 0 || (flags & (MSG_PEEK | MSG_OOB)))
+		return 0;
+	connection = find_connection(sk) ?: create_unix_connection(sk);
+	if (!connection)
+		return 0;
+	first_unread = connection->read_seq;
+	unread = unread_messages(sk);
+	if (unread > connection->arrived_seq - first_unread)
+		unread = connection->arrived_seq - first_unread;
+	connection->read_seq = connection->arrived_seq - unread;
+	if (connection->stage >= STAGE_OPEN)
+		return 0;
+	now = bpf_ktime_get_ns();
+	arrival_ns = arrival_of(connection, first_unread) ?: now;
+	forget_arrivals_before(connection, first_unread);
+	connection->turn_arrival_ns = arrival_ns;
+	connection->turn_read_ns = now;
+	connection->turn_read_seq = connection->read_seq;
+	stage = __sync_val_compare_and_swap(&connection->stage, STAGE_ARRIVED, STAGE_OPEN);
+	if (stage == STAGE_IDLE &&
+	    __sync_val_compare_and_swap(&connection->stage, STAGE_IDLE, STAGE_OPEN) == STAGE_IDLE)
+		count_arrival(connection->target, now);
+	if (!connection->reader_known) {
+		connection->reader_known = true;
+		remember_reader(connection->target);
+	}
+	control = control_of(connection->target);
+	if ((control->armed & ALARM_WAITING) && elapsed_ns(arrival_ns, now) > control->wait_budget_ns)
+		raise_alarm(connection->target, ALARM_WAITING, now);
+	return 0;
+}
+
+static __always_inline int on_unix_send(struct sock *sk, int ret)
+{
+	struct connection *connection;
+
+	if (ret <= 0 && ret != -EAGAIN)
+		return 0;
+	connection = find_connection(sk);
+	if (!connection)
+		return 0;
+	if (connection->stage == STAGE_OPEN) {
+		if (ret > 0)
+			complete_turn(sk, connection);
+	} else if (connection->reply != REPLY_NONE) {
+		on_further_send(sk, connection, ret);
+	}
+	return 0;
+}
+
+#endif
