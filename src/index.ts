@@ -2,7 +2,10 @@
  * The library: tailgov's sensor for other runtimes. `openSensor` attaches probes to the kernel and measures every request
  * of its targets, with no help from them.
  */
-export { openSensor, type SensorOptions, type TargetSpec } from './sensor/open-sensor.ts';
+export { openSensor, type OpenedSensor, type SensorOptions, type TargetSpec } from './sensor/open-sensor.ts';
+export { windows } from './sensor/windows.ts';
+export { quantileBoundNs } from './controller/quantile-bound.ts';
+export type { TargetPlace } from './core/target-place.ts';
 export { Histogram } from './core/histogram.ts';
 export { SensorError } from './core/errors.ts';
 export type {
