@@ -1,8 +1,8 @@
 import { kiloHertz, type CpuId, type KiloHertz } from '../core/units.ts';
-import type { FrequencyDomain, Machine } from '../core/machine.ts';
+import type { CpuPlace, FrequencyDomain, Machine } from '../core/machine.ts';
 import type { SysfsTree } from '../core/sysfs-tree.ts';
 import { parseCpuList } from '../core/cpu-list.ts';
-import { CPU_DIRECTORY, CPUFREQ_DIRECTORY, NO_TURBO, policyDirectory } from '../sysfs/cpufreq-paths.ts';
+import { CPU_DIRECTORY, CPUFREQ_DIRECTORY, NO_TURBO, NODE_DIRECTORY, policyDirectory } from '../sysfs/cpufreq-paths.ts';
 
 /** One cpufreq policy as it stands; a frequency domain is made of one or more. */
 export interface PolicyInfo {
@@ -37,7 +37,26 @@ export function discoverMachine(tree: SysfsTree): Machine {
 export function machineOf(tree: SysfsTree, discovered: readonly DomainPolicies[]): Machine {
   const domains = discovered.map(({ domain }) => domain);
   const online = cpusIn(tree, `${CPU_DIRECTORY}/online`);
-  return { cpus: online.length > 0 ? online : domains.flatMap(({ cpus }) => cpus), domains };
+  const cpus = online.length > 0 ? online : domains.flatMap((domain) => domain.cpus);
+  return { cpus, domains, places: placesOf(tree, cpus) };
+}
+
+/** See Documentation/admin-guide/cputopology.rst. */
+function placesOf(tree: SysfsTree, cpus: readonly CpuId[]): readonly CpuPlace[] {
+  const nodes = tree.list(NODE_DIRECTORY);
+  const nodeOf = new Map<CpuId, number>();
+  for (const name of nodes.ok ? nodes.value : []) {
+    const node = /^node(\d+)$/.exec(name)?.[1];
+    if (node === undefined) continue;
+    for (const cpu of cpusIn(tree, `${NODE_DIRECTORY}/${name}/cpulist`)) nodeOf.set(cpu, Number(node));
+  }
+  return cpus.map((cpu) => {
+    const topology = `${CPU_DIRECTORY}/cpu${cpu}/topology`;
+    const siblings = cpusIn(tree, `${topology}/thread_siblings_list`);
+    const packageId = tree.read(`${topology}/physical_package_id`);
+    const number = packageId.ok ? Number.parseInt(packageId.value, 10) : NaN;
+    return { cpu, core: siblings[0] ?? cpu, node: nodeOf.get(cpu) ?? 0, package: number >= 0 ? number : 0 };
+  });
 }
 
 /**

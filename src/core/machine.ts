@@ -15,10 +15,22 @@ export interface FrequencyDomain {
   readonly stepsKhz: readonly KiloHertz[] | null;
 }
 
+/** Where an online CPU is. */
+export interface CpuPlace {
+  readonly cpu: CpuId;
+  /** CPUs with the same number are hardware threads of one core: its lowest CPU, also where that one is offline. */
+  readonly core: number;
+  /** NUMA node and package (socket); 0 where the machine does not say. */
+  readonly node: number;
+  readonly package: number;
+}
+
 /** What of this machine can be governed. */
 export interface Machine {
   readonly cpus: readonly CpuId[];
   readonly domains: readonly FrequencyDomain[];
+  /** One a CPU. Absent: each CPU is a core of its own, and all are in one package. */
+  readonly places?: readonly CpuPlace[];
 }
 
 /** The frequencies, and the CPUs of each service, that levels become on this machine. */

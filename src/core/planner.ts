@@ -6,6 +6,23 @@ import type { KiloHertz } from './units.ts';
 export interface LevelRequest {
   readonly service: string;
   readonly level: Level;
+  /** The share of its full capacity that the service's work takes at present, 0..1; null or absent where not known. */
+  readonly loadRatio?: number | null;
+}
+
+/**
+ * How a level becomes an operating point. `frequency`: all CPUs, slower. `cores`: fewer CPUs at full speed. `pack`: fewer CPUs
+ * and slower, by what is modelled to draw least at the present load; without a power model, the fewest CPUs first.
+ */
+export type PlanStrategy = 'frequency' | 'cores' | 'pack';
+
+/** The CPUs that a service may be given. */
+export interface CoreLimits {
+  readonly service: string;
+  /** Never fewer CPUs, at least 1. */
+  readonly minCpus: number;
+  /** Never these CPUs. */
+  readonly reserved: readonly number[];
 }
 
 /** What the config allows. */
@@ -23,7 +40,8 @@ export interface Plan {
 /** Level → operating point, and back: a planner knows one machine. */
 export interface Planner {
   readonly machine: Machine;
-  plan(requests: readonly LevelRequest[]): Plan;
+  /** @param from the point that the machine is at: a plan moves as few CPUs as possible. Absent: any */
+  plan(requests: readonly LevelRequest[], from?: OperatingPoint): Plan;
   /** The level that a point which was really applied is worth to a service. */
   levelOf(point: OperatingPoint, service: string): Level;
   /** Full speed: what pause, stall and errors ask for. */

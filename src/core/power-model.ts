@@ -22,6 +22,8 @@ export interface PowerModel {
   readonly staticWatts: number;
   /** P_idle of one core. */
   readonly idleCoreWatts: number;
+  /** Of one core that nothing runs on, so that it stays in its deepest sleep; P_idle where absent. */
+  readonly parkedCoreWatts?: number;
   /** L: what an awake core leaks, in watts per volt. */
   readonly awakeWattsPerVolt: number;
   /** C: the effective switched capacitance of a busy core, in W / (GHz · V²), which is nanofarad. */

@@ -1,5 +1,7 @@
 /** Where the kernel keeps what is governed, relative to /sys. See Documentation/admin-guide/pm/cpufreq.rst. */
 export const CPU_DIRECTORY = 'devices/system/cpu';
+/** See Documentation/ABI/stable/sysfs-devices-node. */
+export const NODE_DIRECTORY = 'devices/system/node';
 export const CPUFREQ_DIRECTORY = `${CPU_DIRECTORY}/cpufreq`;
 /** See Documentation/admin-guide/pm/intel_pstate.rst, "Global Attributes". */
 export const INTEL_PSTATE_DIRECTORY = `${CPU_DIRECTORY}/intel_pstate`;
