@@ -1,9 +1,12 @@
-import type { Actuator, OnExit, RestoredControl } from '../core/actuator.ts';
+import type { Actuator, Applied, OnExit, RestoredControl } from '../core/actuator.ts';
 import { type Clock, systemClock } from '../core/clock.ts';
 import { ActuatorError } from '../core/errors.ts';
+import type { OperatingPoint } from '../core/machine.ts';
 import type { SysfsTree } from '../core/sysfs-tree.ts';
 import { readBootId } from './boot-id.ts';
 import { findBoostSwitch, type BoostChoice } from './boost-switch.ts';
+import { CoresSession, type CoresOptions } from './cores-session.ts';
+import { kernelOwners, type CpuOwners } from './cpu-owners.ts';
 import { discoverDomains, machineOf } from './discover-machine.ts';
 import type { ActuatorLog } from './disturbances.ts';
 import { DEFAULT_FOREIGN_WRITER, runningCommands, type ForeignWriterResponse } from './foreign-writers.ts';
@@ -25,6 +28,10 @@ export interface CpufreqActuatorOptions {
   /** What /proc/PID/comm shows of every process: who may have written a file that we govern. */
   readonly listProcesses?: () => readonly string[];
   readonly log?: ActuatorLog;
+  /** The CPUs of services; absent: they are not governed. */
+  readonly cores?: CoresOptions;
+  /** By default the kernel and systemd. */
+  readonly owners?: CpuOwners;
 }
 
 /**
@@ -34,7 +41,7 @@ export interface CpufreqActuatorOptions {
  */
 export function createCpufreqActuator(options: CpufreqActuatorOptions): Actuator {
   const { tree, journalPath, boost = 'leave', clock = systemClock, log = () => undefined } = options;
-  const { foreignWriter = DEFAULT_FOREIGN_WRITER } = options;
+  const { foreignWriter = DEFAULT_FOREIGN_WRITER, owners = kernelOwners } = options;
   const { listProcesses = () => runningCommands((message) => log('warn', message)) } = options;
   const header = headerOfThisProcess(tree);
   const leftovers = restoreLeftovers();
@@ -42,7 +49,7 @@ export function createCpufreqActuator(options: CpufreqActuatorOptions): Actuator
   const policies = found.flatMap((domain) => domain.policies);
   const method = chooseMethod(options.method, policies, tree.root);
   let machine = machineOf(tree, found);
-  let engaged: { readonly journal: Journal | null; readonly session: FrequencySession } | null = null;
+  let engaged: Engaged | null = null;
 
   function engage(): void {
     const originals = policies.flatMap((policy) => originalsOf(tree, policy, method) ?? []);
@@ -64,7 +71,11 @@ export function createCpufreqActuator(options: CpufreqActuatorOptions): Actuator
       const surroundings = { tree, clock, method, foreignWriter, listProcesses, log };
       const session = new FrequencySession({ ...surroundings, journal, records, operatorMaxKhz, boost: boostHeld });
       session.takeAll();
-      engaged = { journal, session };
+      const cores =
+        options.cores === undefined
+          ? null
+          : new CoresSession({ ...options.cores, tree, owners, clock, foreignWriter, log, journal });
+      engaged = { journal, session, cores };
     } catch (error) {
       giveBack(journal, records);
       throw error;
@@ -91,7 +102,7 @@ export function createCpufreqActuator(options: CpufreqActuatorOptions): Actuator
       const state = `${journalPath} still holds controls below ${sysfsRoot}; run "tailgov restore" first`;
       throw new ActuatorError('journal-failed', `take the controls below ${tree.root}: ${state}`);
     }
-    const results = restoreControls(tree, before.records);
+    const results = restoreControls(tree, before.records, owners);
     const failed = results.filter(({ outcome }) => outcome === 'failed').map(({ control }) => control);
     log(
       'warn',
@@ -102,27 +113,36 @@ export function createCpufreqActuator(options: CpufreqActuatorOptions): Actuator
   }
 
   function giveBack(journal: Journal | null, records: readonly ControlRecord[]): readonly RestoredControl[] {
-    const results = restoreControls(tree, records);
+    const results = restoreControls(tree, records, owners);
     if (results.every(({ outcome }) => outcome !== 'failed')) journal?.remove();
     return results;
   }
 
   function release(onExit: OnExit): readonly RestoredControl[] {
     if (engaged === null) return [];
-    const { journal, session } = engaged;
+    const { journal, session, cores } = engaged;
+    const cpus = cores?.records ?? [];
     machine = session.machine;
     engaged = null;
     switch (onExit) {
       case 'original':
-        return giveBack(journal, session.records);
+        return giveBack(journal, [...session.records, ...cpus]);
       case 'leave':
         return giveBack(journal, []);
       case 'max': {
         // Boost that we have switched on is part of full speed.
         const switchedOff = boost === 'off' ? session.records.filter(({ order }) => order === BOOST_ORDER) : [];
-        return giveBack(journal, [...switchedOff, ...session.fullSpeed]);
+        return giveBack(journal, [...switchedOff, ...session.fullSpeed, ...cpus]);
       }
     }
+  }
+
+  /** CPUs first: a service that is given more of them has them before it is slower. */
+  function applyTo({ session, cores }: Engaged, point: OperatingPoint): Applied {
+    const granted = cores?.apply(point);
+    const applied = session.apply(point);
+    if (granted === undefined) return applied;
+    return { ...applied, cpus: granted.cpus, writes: applied.writes + granted.writes };
   }
 
   return {
@@ -132,11 +152,17 @@ export function createCpufreqActuator(options: CpufreqActuatorOptions): Actuator
     method,
     engage,
     apply(point) {
-      if (engaged !== null) return engaged.session.apply(point);
+      if (engaged !== null) return applyTo(engaged, point);
       throw new Error('apply a point: engage() comes first, so that the originals are in the journal');
     },
     release,
   };
+}
+
+interface Engaged {
+  readonly journal: Journal | null;
+  readonly session: FrequencySession;
+  readonly cores: CoresSession | null;
 }
 
 function headerOfThisProcess(tree: SysfsTree): JournalHeader {

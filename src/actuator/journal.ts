@@ -23,8 +23,12 @@ const headerSchema = z.strictObject({
   sysfsRoot: z.string(),
 });
 const recordSchema = z.strictObject({
-  /** The file's path below the sysfs root. */
+  /** The file's path below the sysfs root; of other kinds the unit or the thread: `unit/NAME`, `thread/TID`. */
   control: z.string().min(1),
+  /** What the control is; absent: a file of cpufreq. */
+  kind: z.enum(['cpuset', 'unit', 'thread']).optional(),
+  /** Of a thread: when it started, in ticks since the boot, which tells it from a later one of the same id. */
+  startTicks: z.int().nonnegative().optional(),
   original: z.string(),
   /** Controls are restored by ascending order, then as they were written. */
   order: z.int(),

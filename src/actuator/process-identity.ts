@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { isAbsent } from './absent.ts';
 
 /** Process numbers are used again; together with the start time they name one process of this boot. */
 export interface ProcessIdentity {
@@ -13,8 +14,7 @@ export function identityOf(pid: number): ProcessIdentity | null {
   try {
     stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
   } catch (error) {
-    // ESRCH: it ended between open and read.
-    if (error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ESRCH')) return null;
+    if (isAbsent(error)) return null;
     throw error;
   }
   // The second field is the command in parentheses, which may contain anything; the third is the state.

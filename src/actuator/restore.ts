@@ -4,7 +4,9 @@ import type { SysfsFailure, SysfsTree } from '../core/sysfs-tree.ts';
 import { GLOBAL_BOOST } from '../sysfs/cpufreq-paths.ts';
 import { realTree } from '../sysfs/real-tree.ts';
 import { readBootId } from './boot-id.ts';
+import { kernelOwners, type CpuOwners } from './cpu-owners.ts';
 import { readJournal, refuseOther, removeJournal, type ControlRecord } from './journal.ts';
+import { restoreCpus } from './restore-cpus.ts';
 
 export interface RestoreOptions {
   readonly journalPath: string;
@@ -12,6 +14,8 @@ export interface RestoreOptions {
   readonly tree?: SysfsTree;
   /** Of this boot, by default what the kernel says. */
   readonly bootId?: string;
+  /** By default the kernel and systemd. */
+  readonly owners?: CpuOwners;
 }
 
 /**
@@ -24,6 +28,7 @@ export function restoreFromJournal({
   journalPath,
   tree,
   bootId = readBootId(),
+  owners = kernelOwners,
 }: RestoreOptions): readonly RestoredControl[] {
   const journal = readJournal(journalPath);
   if (journal === null) {
@@ -42,7 +47,7 @@ export function restoreFromJournal({
     const damaged = damagedLines.map((line): RestoredControl => {
       return { control: `${journalPath}:${line}`, outcome: 'failed', detail: 'no journal record, expected one' };
     });
-    const results = [...restoreControls(target, records), ...damaged];
+    const results = [...restoreControls(target, records, owners), ...damaged];
     if (results.every(({ outcome }) => outcome !== 'failed')) removeJournal(journalPath);
     return results;
   } finally {
@@ -58,7 +63,23 @@ const POLL_MS = 2;
  * Every control is written, also one that shows its original already: behind `scaling_min_freq` and `scaling_max_freq` the
  * kernel may hold another request, which would come to light later. What counts is what they show when all are written.
  */
-export function restoreControls(tree: SysfsTree, records: readonly ControlRecord[]): readonly RestoredControl[] {
+export function restoreControls(
+  tree: SysfsTree,
+  records: readonly ControlRecord[],
+  owners: CpuOwners = kernelOwners,
+): readonly RestoredControl[] {
+  // Every CPU first: at full speed or not, nothing else gives a service as much back.
+  const cpus = restoreCpus(tree, firstOfEach(records.filter(({ kind }) => kind !== undefined)), owners);
+  return [
+    ...cpus,
+    ...restoreFrequencies(
+      tree,
+      records.filter(({ kind }) => kind === undefined),
+    ),
+  ];
+}
+
+function restoreFrequencies(tree: SysfsTree, records: readonly ControlRecord[]): readonly RestoredControl[] {
   const first = firstOfEach(records).sort((a, b) => a.order - b.order);
   const attempts = withoutInversion(tree, first).map((record) => {
     if (hasOtherDriver(tree, record)) return { record, before: null, write: null };
@@ -127,7 +148,7 @@ function hasOtherDriver(tree: SysfsTree, { control, driver }: ControlRecord): bo
 function firstOfEach(records: readonly ControlRecord[]): ControlRecord[] {
   const byControl = new Map<string, ControlRecord>();
   for (const record of records) {
-    const key = `${record.control} ${record.driver ?? ''}`;
+    const key = `${record.control} ${record.driver ?? ''} ${record.startTicks ?? ''}`;
     if (!byControl.has(key)) byControl.set(key, record);
   }
   return [...byControl.values()];

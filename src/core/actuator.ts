@@ -1,5 +1,5 @@
 import type { Machine, OperatingPoint } from './machine.ts';
-import type { KiloHertz } from './units.ts';
+import type { CpuId, KiloHertz } from './units.ts';
 
 /**
  * `unchanged`: nothing had to be written. `clamped`: the kernel made something else of it. `refused`: it stands as it was.
@@ -12,6 +12,19 @@ export interface AppliedFrequency {
   readonly askedKhz: KiloHertz;
   /** What the kernel reads back; null when it cannot be read (an offline CPU). */
   readonly appliedKhz: KiloHertz | null;
+  readonly outcome: WriteOutcome;
+  /** For `clamped`, `refused` and `yielded`: what happened, for humans. */
+  readonly detail?: string;
+}
+
+/** The CPUs of one service. */
+export interface AppliedCpus {
+  readonly service: string;
+  /** How they are set, such as `cgroup2`; null where nothing could be found to set. */
+  readonly method: string | null;
+  readonly askedCpus: readonly CpuId[];
+  /** Those that it may run on now; null where that is not known, which means that it keeps what it has. */
+  readonly appliedCpus: readonly CpuId[] | null;
   readonly outcome: WriteOutcome;
   /** For `clamped`, `refused` and `yielded`: what happened, for humans. */
   readonly detail?: string;
@@ -36,6 +49,8 @@ export interface Disturbance {
 export interface Applied {
   readonly point: OperatingPoint;
   readonly frequencies: readonly AppliedFrequency[];
+  /** Of the services whose CPUs the point names; absent where CPUs are not governed. */
+  readonly cpus?: readonly AppliedCpus[];
   /** Writes that reached the kernel in this application. */
   readonly writes: number;
   /** What disturbs at present; absent where nothing can, as in simulation. */

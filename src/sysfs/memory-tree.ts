@@ -1,6 +1,7 @@
 import type { Errno, SysfsFailure, SysfsResult, SysfsTree } from '../core/sysfs-tree.ts';
 import { formatCpuList, parseCpuList } from '../core/cpu-list.ts';
 import { CpufreqModel } from './cpufreq-model.ts';
+import { CpusetModel } from './cpuset-model.ts';
 import { CPU_DIRECTORY, CPUFREQ_DIRECTORY, policyDirectory, splitPolicyPath } from './cpufreq-paths.ts';
 import type { MockMachine } from './mock-machine.ts';
 import { naturalOrder } from './natural-order.ts';
@@ -11,14 +12,15 @@ type Operation = SysfsFailure['operation'];
 const ONLINE_ONLY = /^devices\/system\/cpu\/cpu(\d+)\/(?:topology|acpi_cppc|cache|cpuidle|thermal_throttle)(?:\/|$)/;
 
 /**
- * A machine in memory whose cpufreq files answer as the kernel's do. Writable are the files that CpufreqModel models and,
- * where the machine has it, `cpuN/online`; all others are read-only (EACCES).
+ * A machine in memory whose cpufreq and cpuset files answer as the kernel's do. Writable are the files that CpufreqModel and
+ * CpusetModel model and, where the machine has it, `cpuN/online`; all others are read-only (EACCES).
  */
 export class MemoryTree implements SysfsTree {
   readonly root: string;
   readonly #files: Map<string, string>;
   readonly #directories = new Map<string, Set<string>>();
   readonly #model: CpufreqModel;
+  readonly #cpusets: CpusetModel;
   readonly #offlineCpus = new Set<number>();
   readonly #faults = new Map<string, { readonly errno: Errno; times: number }>();
 
@@ -30,6 +32,16 @@ export class MemoryTree implements SysfsTree {
       (path) => this.#files.get(path),
       () => this.#policyNames(),
     );
+    const cpusIn = (file: string) => {
+      const result = this.read(`${CPU_DIRECTORY}/${file}`);
+      return result.ok ? (parseCpuList(result.value) ?? []) : [];
+    };
+    this.#cpusets = new CpusetModel({
+      file: (path) => this.#files.get(path),
+      list: (path) => [...(this.#directories.get(path) ?? [])],
+      onlineCpus: () => cpusIn('online'),
+      highestCpu: () => Math.max(...cpusIn('online'), ...cpusIn('possible')),
+    });
   }
 
   /** The next `times` operations of this kind on the path fail with `errno`; 0 ends it. */
@@ -79,7 +91,7 @@ export class MemoryTree implements SysfsTree {
     const place = splitPolicyPath(path);
     if (place !== undefined && this.#inactive(place.directory)) return failure('EBUSY');
     if (place?.file === 'affected_cpus') return success(this.#activeCpus(place.directory).join(' '));
-    return success(this.#model.read(path) ?? recorded);
+    return success(this.#model.read(path) ?? this.#cpusets.read(path) ?? recorded);
   }
 
   write(path: string, text: string): SysfsResult<void> {
@@ -105,6 +117,9 @@ export class MemoryTree implements SysfsTree {
   #take(path: string, text: string): Errno | undefined {
     const cpu = /^devices\/system\/cpu\/cpu(\d+)\/online$/.exec(path);
     if (cpu !== null) return this.#plug(Number(cpu[1]), path, text.trim());
+    if (this.#cpusets.writable(path)) return this.#cpusets.write(path, text);
+    // Unlike sysfs, cgroupfs lets root open what nobody can write.
+    if (this.#cpusets.read(path) !== undefined) return 'EINVAL';
     // sysfs looks at the mode when the file is opened, before anything else can go wrong.
     if (!this.#model.writable(path)) return 'EACCES';
     const place = splitPolicyPath(path);

@@ -259,3 +259,104 @@ export const CONTINUOUS_ANSWERS: readonly KernelScenario[] = [
     steps: [min('1311000'), governor('powersave'), reads('scaling_cur_freq', '1311000')],
   },
 ];
+
+/** A control group of version 2 that is there for the test, with one in it that has a task. */
+export const CPUSET2 = 'fs/cgroup/tailgov-answers';
+const WITH_TASK = `${CPUSET2}/with-task`;
+
+/** Cpusets of version 2 on a machine of two CPUs, in order: each scenario starts where both ask for nothing. */
+export const CPUSET2_START: readonly KernelStep[] = [
+  write(`${CPU}/cpu1/online`, '1'),
+  write(`${CPUSET2}/cpuset.cpus`, ''),
+];
+
+export const CPUSET2_ANSWERS: readonly KernelScenario[] = [
+  {
+    name: 'without a request a cpuset has what its parent has',
+    steps: [read(`${WITH_TASK}/cpuset.cpus`, ''), read(`${WITH_TASK}/cpuset.cpus.effective`, '0-1')],
+  },
+  {
+    name: 'a request narrows, and what lies below it',
+    steps: [
+      write(`${WITH_TASK}/cpuset.cpus`, '1'),
+      read(`${WITH_TASK}/cpuset.cpus.effective`, '1'),
+      write(`${WITH_TASK}/cpuset.cpus`, '0,1'),
+      read(`${WITH_TASK}/cpuset.cpus`, '0-1'),
+    ],
+  },
+  {
+    name: 'a cpuset with tasks is not emptied',
+    steps: [
+      write(`${WITH_TASK}/cpuset.cpus`, '1'),
+      write(`${WITH_TASK}/cpuset.cpus`, '', 'ENOSPC'),
+      read(`${WITH_TASK}/cpuset.cpus`, '1'),
+      write(`${WITH_TASK}/cpuset.cpus`, '0-1'),
+      read(`${WITH_TASK}/cpuset.cpus.effective`, '0-1'),
+    ],
+  },
+  {
+    name: 'junk and CPUs that cannot be are refused',
+    steps: [
+      write(`${WITH_TASK}/cpuset.cpus`, '0-1'),
+      write(`${WITH_TASK}/cpuset.cpus`, 'junk', 'EINVAL'),
+      write(`${WITH_TASK}/cpuset.cpus`, '1-0', 'EINVAL'),
+      write(`${WITH_TASK}/cpuset.cpus`, '99', 'ERANGE'),
+      write(`${WITH_TASK}/cpuset.cpus.effective`, '0', 'EINVAL'),
+      read(`${WITH_TASK}/cpuset.cpus`, '0-1'),
+    ],
+  },
+  {
+    name: 'a request outlives its CPU, and shows its effect again when the CPU is back',
+    steps: [
+      write(`${WITH_TASK}/cpuset.cpus`, '1'),
+      write(`${CPU}/cpu1/online`, '0'),
+      read(`${WITH_TASK}/cpuset.cpus`, '1'),
+      read(`${WITH_TASK}/cpuset.cpus.effective`, '0'),
+      write(`${CPU}/cpu1/online`, '1'),
+      read(`${WITH_TASK}/cpuset.cpus.effective`, '1'),
+    ],
+  },
+];
+
+/** The same for version 1, for a machine of two CPUs with two cpusets below one of ours; each starts with all of them at 0-1. */
+export const CPUSET1 = 'fs/cgroup/cpuset/tailgov-answers';
+const [TASK1, EXCLUSIVE1] = [`${CPUSET1}/with-task`, `${CPUSET1}/exclusive`];
+
+export const CPUSET1_ANSWERS: readonly KernelScenario[] = [
+  {
+    name: 'a cpuset with tasks is not emptied',
+    steps: [
+      write(`${TASK1}/cpuset.cpus`, '', 'ENOSPC'),
+      read(`${TASK1}/cpuset.cpus`, '0-1'),
+      write(`${TASK1}/cpuset.cpus`, '1'),
+      read(`${TASK1}/cpuset.effective_cpus`, '1'),
+      write(`${TASK1}/cpuset.cpus`, '0-1'),
+    ],
+  },
+  {
+    name: 'a parent keeps what its children have, and a child has no more than its parent',
+    steps: [
+      write(`${CPUSET1}/cpuset.cpus`, '0', 'EBUSY'),
+      write(`${TASK1}/cpuset.cpus`, '0'),
+      write(`${CPUSET1}/cpuset.cpus`, '0'),
+      write(`${TASK1}/cpuset.cpus`, '0-1', 'EACCES'),
+      write(`${CPUSET1}/cpuset.cpus`, '0-1'),
+      write(`${TASK1}/cpuset.cpus`, '0-1'),
+    ],
+  },
+  {
+    name: 'junk and CPUs that cannot be are refused',
+    steps: [
+      write(`${TASK1}/cpuset.cpus`, 'junk', 'EINVAL'),
+      write(`${TASK1}/cpuset.cpus`, '99', 'ERANGE'),
+      write(`${TASK1}/cpuset.effective_cpus`, '0', 'EINVAL'),
+    ],
+  },
+];
+
+/** With the second cpuset alone on CPU 0 (`cpuset.cpu_exclusive`), and the other on CPU 1. */
+export const CPUSET1_EXCLUSIVE: readonly KernelStep[] = [
+  write(`${TASK1}/cpuset.cpus`, '0', 'EINVAL'),
+  write(`${TASK1}/cpuset.cpus`, '0-1', 'EINVAL'),
+  read(`${EXCLUSIVE1}/cpuset.cpus`, '0'),
+];
