@@ -5,7 +5,7 @@ import type { OperatingPoint } from '../core/machine.ts';
 import type { LocateServices, ServicePlace } from '../core/service-place.ts';
 import type { SysfsTree } from '../core/sysfs-tree.ts';
 import { NS_PER_S, type CpuId } from '../core/units.ts';
-import { formatCpuList, parseCpuList } from '../sysfs/cpu-list.ts';
+import { formatCpuList, parseCpuList } from '../core/cpu-list.ts';
 import { type AffinityMethod, chooseControl, type CpuControl, onlineCpus } from './cpu-control.ts';
 import type { CpuOwners } from './cpu-owners.ts';
 import type { ActuatorLog } from './disturbances.ts';
@@ -85,6 +85,12 @@ export class CoresSession {
       const { method } = member.control;
       return { service, method, askedCpus: asked, appliedCpus, outcome, ...(detail === null ? {} : { detail }) };
     });
+    for (const [service, member] of this.#members) {
+      if (service in point.cpus) continue;
+      // Governed no longer: it has all that it had.
+      const all = member.originalCpus ?? onlineCpus(this.#parts.tree) ?? [];
+      if (member.written !== null) writes += this.#set(service, member, all, plugged).count;
+    }
     return { cpus, writes };
   }
 
@@ -129,7 +135,7 @@ export class CoresSession {
     }
     try {
       if (original !== null && original === read) this.#write([original]);
-      masks.look(place.pids, had);
+      masks.look(control.pids(), had);
     } catch (error) {
       return this.#refuse(service, messageOf(error));
     }
@@ -159,7 +165,7 @@ export class CoresSession {
   }
 
   #set(service: string, member: Member, asked: readonly CpuId[], plugged: boolean) {
-    const { control, masks, originalCpus, place } = member;
+    const { control, masks, originalCpus } = member;
     const wanted = originalCpus === null ? asked : asked.filter((cpu) => originalCpus.includes(cpu));
     const nowNs = this.#parts.clock.monotonicNs();
     const list = formatCpuList(wanted);
@@ -178,7 +184,7 @@ export class CoresSession {
     if (foreign === 'yield') return answer('yielded', 0, `somebody else writes ${control.name}: they are let have it`);
     let count = 0;
     try {
-      masks.look(place.pids, control.effective() ?? wanted);
+      masks.look(control.pids(), control.effective() ?? wanted);
     } catch (error) {
       return answer('refused', count, messageOf(error));
     }

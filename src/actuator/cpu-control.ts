@@ -1,7 +1,7 @@
 import { dirname } from 'node:path/posix';
 import type { SysfsTree } from '../core/sysfs-tree.ts';
 import type { CpuId } from '../core/units.ts';
-import { formatCpuList, parseCpuList } from '../sysfs/cpu-list.ts';
+import { formatCpuList, parseCpuList } from '../core/cpu-list.ts';
 import { CPU_DIRECTORY } from '../sysfs/cpufreq-paths.ts';
 import { cgroup2Root, cpusetFile, CPUSET1, effectiveFile, ownerOf, parseCgroups } from './cgroup-paths.ts';
 import type { CpuOwners } from './cpu-owners.ts';
@@ -18,6 +18,8 @@ export interface CpuControl {
   readonly name: string;
   /** What has to be put back, before the first write; null where it cannot be read. Threads have theirs one by one. */
   original(): ControlRecord | null;
+  /** The processes that it decides about: of a control group more than those that listen. */
+  pids(): readonly number[];
   /** The CPUs that it has now; null where that cannot be read. */
   effective(): readonly CpuId[] | null;
   /** @returns null when done, or why not */
@@ -61,10 +63,10 @@ export function chooseControl(choice: ControlChoice, place: ServicePlace): CpuCo
   if (allows('unit')) {
     const root = cgroup2Root(tree);
     if (place.unit !== undefined && owners.units.present) {
-      return unitControl(tree, owners, place.unit, v2 ?? `/system.slice/${place.unit}`);
+      return unitControl(tree, owners, place.unit, v2 ?? `/system.slice/${place.unit}`, place);
     }
     if (owner?.kind === 'unit' && alone && root === 'fs/cgroup') {
-      return unitControl(tree, owners, owner.unit, owner.cgroup);
+      return unitControl(tree, owners, owner.unit, owner.cgroup, place);
     }
     reasons.push('no unit of systemd is the service’s alone');
   }
@@ -72,13 +74,13 @@ export function chooseControl(choice: ControlChoice, place: ServicePlace): CpuCo
     const root = cgroup2Root(tree);
     const file = v2 === null || root === null ? null : cpusetFile(v2, root);
     const ours = owner !== null && ['delegated', 'foreign', 'kubelet'].includes(owner.kind) && alone;
-    if (ours && file !== null && tree.read(file).ok) return cpusetControl(tree, 'cgroup2', file);
+    if (ours && file !== null && tree.read(file).ok) return cpusetControl(tree, 'cgroup2', file, place);
     reasons.push(ours ? `no ${file}` : 'no delegated or foreign control group of version 2 is the service’s alone');
   }
   if (allows('cgroup1')) {
     const file = of.cpuset === null || of.cpuset === '/' ? null : cpusetFile(of.cpuset, CPUSET1);
     if (file !== null && of.cpuset !== own.cpuset && together('cpuset') && tree.read(file).ok) {
-      return cpusetControl(tree, 'cgroup1', file);
+      return cpusetControl(tree, 'cgroup1', file, place);
     }
     reasons.push('no cpuset of version 1 is the service’s alone');
   }
@@ -86,7 +88,13 @@ export function chooseControl(choice: ControlChoice, place: ServicePlace): CpuCo
   return { refusal: `${reasons.join('; ')} (method ${method})` };
 }
 
-function unitControl(tree: SysfsTree, { units }: CpuOwners, unit: string, cgroup: string): CpuControl {
+function unitControl(
+  tree: SysfsTree,
+  { units }: CpuOwners,
+  unit: string,
+  cgroup: string,
+  place: ServicePlace,
+): CpuControl {
   return {
     method: 'unit',
     name: `AllowedCPUs of ${unit}`,
@@ -97,12 +105,13 @@ function unitControl(tree: SysfsTree, { units }: CpuOwners, unit: string, cgroup
         ? null
         : { control: `unit/${unit}${cgroup}`, original, order: CPUSET_ORDER, kind: 'unit' };
     },
+    pids: () => pidsIn(tree, cpusetFile(cgroup), place),
     effective: () => effectiveCpus(tree, cpusetFile(cgroup)),
     write: (cpus) => units.setAllowedCpus(unit, formatCpuList(cpus), cgroup),
   };
 }
 
-function cpusetControl(tree: SysfsTree, method: 'cgroup1' | 'cgroup2', file: string): CpuControl {
+function cpusetControl(tree: SysfsTree, method: 'cgroup1' | 'cgroup2', file: string, place: ServicePlace): CpuControl {
   return {
     method,
     name: file,
@@ -110,6 +119,7 @@ function cpusetControl(tree: SysfsTree, method: 'cgroup1' | 'cgroup2', file: str
       const original = tree.read(file);
       return original.ok ? { control: file, original: original.value, order: CPUSET_ORDER, kind: 'cpuset' } : null;
     },
+    pids: () => pidsIn(tree, file, place),
     effective: () => effectiveCpus(tree, file),
     write(cpus) {
       const write = tree.write(file, formatCpuList(cpus));
@@ -118,12 +128,20 @@ function cpusetControl(tree: SysfsTree, method: 'cgroup1' | 'cgroup2', file: str
   };
 }
 
+/** Those of the cpuset, too: whoever is in it is narrowed with the service. */
+function pidsIn(tree: SysfsTree, file: string, { pids }: ServicePlace): readonly number[] {
+  const procs = tree.read(`${dirname(file)}/cgroup.procs`);
+  const inside = procs.ok ? procs.value.split('\n').filter((line) => line !== '') : [];
+  return [...new Set([...pids, ...inside.map(Number)])];
+}
+
 /** The masks are written thread by thread, by whoever keeps their originals. */
 function threadsControl(tree: SysfsTree, { threads }: CpuOwners, place: ServicePlace): CpuControl {
   return {
     method: 'threads',
     name: `the threads of ${place.pids.length === 1 ? 'process' : 'processes'} ${place.pids.join(', ')}`,
     original: () => null,
+    pids: () => place.pids,
     effective() {
       const masks = place.pids.flatMap((pid) => threads.maskOf(pid) ?? []);
       const online = onlineCpus(tree);

@@ -109,8 +109,16 @@ export function unitsIn(tree: SysfsTree, present: boolean, property: Units['allo
   };
 }
 
+/** For a dry run: reads pass through, what is set is remembered and shown. @param tree where writes land in memory */
+export function rememberedOwners(tree: SysfsTree, base: CpuOwners): CpuOwners {
+  return {
+    threads: rememberedThreads(base.threads),
+    units: unitsIn(tree, base.units.present, (unit) => base.units.allowedCpus(unit)),
+  };
+}
+
 /** Masks that are remembered and never set. */
-export function rememberedThreads(base: Threads): Threads {
+function rememberedThreads(base: Threads): Threads {
   const masks = new Map<number, readonly number[]>();
   return {
     ...base,

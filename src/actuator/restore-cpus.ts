@@ -1,7 +1,7 @@
 import { dirname } from 'node:path/posix';
 import type { RestoredControl } from '../core/actuator.ts';
 import type { SysfsTree } from '../core/sysfs-tree.ts';
-import { formatCpuList, parseCpuList } from '../sysfs/cpu-list.ts';
+import { formatCpuList, parseCpuList } from '../core/cpu-list.ts';
 import { cpusetFile } from './cgroup-paths.ts';
 import { effectiveCpus } from './cpu-control.ts';
 import type { CpuOwners } from './cpu-owners.ts';

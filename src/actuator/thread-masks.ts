@@ -1,5 +1,5 @@
 import type { CpuId } from '../core/units.ts';
-import { formatCpuList } from '../sysfs/cpu-list.ts';
+import { formatCpuList } from '../core/cpu-list.ts';
 import { THREAD_ORDER } from './cpu-control.ts';
 import type { Threads } from './cpu-owners.ts';
 import type { ControlRecord } from './journal.ts';

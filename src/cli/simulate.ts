@@ -1,8 +1,9 @@
 import { writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { systemClock } from '../core/clock.ts';
 import { UsageError } from '../core/errors.ts';
+import type { PlanStrategy } from '../core/planner.ts';
 import { formatNs, formatQuantile, NS_PER_MS, NS_PER_S, parseDurationNs } from '../core/units.ts';
 import { loadTraces } from '../plant/load-trace.ts';
 import { xeonSilver4114 } from '../plant/servers.ts';
@@ -31,6 +32,7 @@ interface SimulateOptions {
   readonly seeds: string;
   readonly threads?: string;
   readonly cores: string;
+  readonly planner: string;
   readonly reference?: true;
   readonly report?: string;
   readonly json?: true;
@@ -38,6 +40,7 @@ interface SimulateOptions {
 
 /** What every policy is compared with. */
 const BASELINE = 'performance';
+const STRATEGIES = ['frequency', 'cores', 'pack'] as const satisfies readonly PlanStrategy[];
 const MOST_CORES = 1024;
 /** Simulated time is a number of ns, exact below 2^53. */
 const LONGEST_NS = 100 * 86_400 * NS_PER_S;
@@ -81,6 +84,11 @@ export function simulateCommand(): Command {
     .option('--seeds <number>', 'so many seeds, from --seed on', '1')
     .option('--threads <number>', 'threads of a sweep (default: one for each CPU)')
     .option('--cores <number>', 'cores of the simulated server', String(xeonSilver4114.power.coreCount))
+    .addOption(
+      new Option('--planner <strategy>', 'what a level becomes: slower, fewer cores, or what draws least of both')
+        .choices(STRATEGIES)
+        .default('frequency'),
+    )
     .option(
       '--reference',
       'also search the best schedule that knows the future: minutes for a minute of simulated time',
@@ -112,9 +120,15 @@ async function simulate(options: SimulateOptions): Promise<void> {
   const runners = runnersOf(options);
   const policies = runners.map(({ reference }) => policyFrom(reference));
   const reference = options.reference === true;
+  const strategy = STRATEGIES.find((each) => each === options.planner) ?? 'frequency';
   if (workloadNames.length > 1 || traceNames.length > 1 || seeds.length > 1) {
     if (options.report !== undefined) {
       throw new UsageError('--report: shows one workload under one trace with one seed, expected no more of each');
+    }
+    if (strategy !== 'frequency') {
+      throw new UsageError(
+        `--planner ${strategy}: expected one workload, trace and seed, since sweeps plan by frequency`,
+      );
     }
     const plan = {
       policies: runners,
@@ -132,7 +146,7 @@ async function simulate(options: SimulateOptions): Promise<void> {
   const slo = sloOf(workload);
   const server = xeonSilver4114;
   const result = await untilInterrupted({
-    ...{ policies, workload, trace: traces[0]!, server, cores, seed, durationNs, slo, reference },
+    ...{ policies, workload, trace: traces[0]!, server, cores, seed, durationNs, slo, strategy, reference },
     clock: systemClock,
   });
   const study: Study = {

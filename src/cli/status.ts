@@ -1,4 +1,5 @@
 import { Command } from 'commander';
+import { formatCpuList } from '../core/cpu-list.ts';
 import type { Decision, ServiceReport, TickReport } from '../core/tick-report.ts';
 import { formatKhz, formatNs, formatQuantile, NS_PER_US } from '../core/units.ts';
 import { controlClient } from '../telemetry/control-client.ts';
@@ -36,7 +37,12 @@ export function statusLines(status: DaemonStatus): string[] {
   lines.push(`  clocks  ${frequencies(status.last)}`);
   for (const service of status.last.services) {
     const policy = status.changes.policies.find((inUse) => inUse.service === service.service);
-    lines.push('', ...serviceLines(service), ...policyLines(service.decision, policy));
+    lines.push(
+      '',
+      ...serviceLines(service),
+      ...cpuLines(status.last, service.service),
+      ...policyLines(service.decision, policy),
+    );
   }
   return lines;
 }
@@ -64,6 +70,15 @@ function policyLines({ failed, schedule }: Decision, policy: PolicyInUse | undef
     lines.push(`  rule    ${inForce}${next}`);
   }
   return lines;
+}
+
+function cpuLines({ applied }: TickReport, name: string): string[] {
+  const cpus = applied.cpus?.find(({ service }) => service === name);
+  if (cpus === undefined) return [];
+  const { method, appliedCpus, detail } = cpus;
+  const shown = appliedCpus === null ? 'as it has them' : `${appliedCpus.length} (${formatCpuList(appliedCpus)})`;
+  const how = method === null ? '' : ` by ${method}`;
+  return [`  cpus    ${shown}${how}${detail === undefined ? '' : `: ${detail}`}`];
 }
 
 function frequencies(tick: TickReport): string {

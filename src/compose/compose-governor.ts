@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import { createCpufreqActuator } from '../actuator/cpufreq-actuator.ts';
+import { kernelOwners, rememberedOwners } from '../actuator/cpu-owners.ts';
 import type { Clock } from '../core/clock.ts';
 import { systemClock } from '../core/clock.ts';
 import type { Actuator } from '../core/actuator.ts';
@@ -10,14 +11,16 @@ import type { Slo } from '../core/slo.ts';
 import { GovernorLoop } from '../loop/governor-loop.ts';
 import type { GovernedService } from '../loop/law.ts';
 import { predictingSensor } from '../loop/predicting-sensor.ts';
-import { createFrequencyPlanner } from '../planner/frequency-planner.ts';
 import type { Config, ServiceConfig } from '../policy/load-config.ts';
 import { openSensor, type TargetSpec } from '../sensor/open-sensor.ts';
 import { dryRunTree } from '../sysfs/dry-run-tree.ts';
 import { realTree } from '../sysfs/real-tree.ts';
+import { choosePowerModel } from '../telemetry/metrics-power.ts';
 import { alarmBudget } from './alarm-budget.ts';
+import { createPlanner } from './create-planner.ts';
 import { followingPlanner } from './following-planner.ts';
 import { governedService } from './governed-service.ts';
+import { locateServices } from './locate-services.ts';
 
 export type ComposeLog = (level: 'debug' | 'info' | 'warn', message: string) => void;
 
@@ -59,6 +62,7 @@ export function composeGovernor(options: GovernorOptions): Governor {
   const clock: Clock = systemClock;
   const base = realTree(options.sysfsRoot);
   const tree: SysfsTree = dryRun ? dryRunTree(base) : base;
+  let current = config;
   const actuator = createCpufreqActuator({
     tree,
     journalPath: dryRun ? null : options.journalPath,
@@ -67,12 +71,17 @@ export function composeGovernor(options: GovernorOptions): Governor {
     foreignWriter: config.frequency.foreignWriter,
     clock,
     log,
+    cores: { ...config.affinity, locate: () => locateServices(current.services) },
+    owners: dryRun ? rememberedOwners(tree, kernelOwners) : kernelOwners,
   });
-  const plannerFor = ({ frequency }: Config) =>
-    followingPlanner(
+  const plannerFor = ({ frequency: limits, planner: { strategy }, services: all, telemetry }: Config) => {
+    const power = strategy === 'pack' ? choosePowerModel(telemetry.powerModel) : null;
+    const coreLimits = all.map(({ name, cores }) => ({ service: name, minCpus: cores.min, reserved: cores.reserved }));
+    return followingPlanner(
       () => actuator.machine,
-      (machine) => createFrequencyPlanner(machine, frequency),
+      (machine) => createPlanner(machine, { strategy, limits, services: coreLimits, power }),
     );
+  };
   const openOn = (targets: readonly TargetSpec[]) => openSensor({ targets, clock, log });
   /** Dry run puts its prediction between the sensor and the loop. */
   const shown = (opened: Sensor): Sensor =>
@@ -84,7 +93,6 @@ export function composeGovernor(options: GovernorOptions): Governor {
         )
       : opened;
 
-  let current = config;
   let planner = plannerFor(config);
   let measured = openOn(config.services.map(targetOf));
   let sensor = shown(measured);

@@ -2,12 +2,13 @@ import type { Slo } from '../core/slo.ts';
 import type { TickReport } from '../core/tick-report.ts';
 import { NS_PER_MS } from '../core/units.ts';
 import { GovernorLoop } from '../loop/governor-loop.ts';
-import { createFrequencyPlanner } from '../planner/frequency-planner.ts';
-import type { ServerModel } from '../plant/server-model.ts';
+import type { PlanStrategy } from '../core/planner.ts';
+import { idleStatesOf, type ServerModel } from '../plant/server-model.ts';
 import type { ServiceModel } from '../plant/service-model.ts';
 import { Simulation } from '../plant/simulation.ts';
 import type { Policy } from '../policy/load-policy.ts';
 import { alarmBudget } from './alarm-budget.ts';
+import { createPlanner } from './create-planner.ts';
 import { governedService } from './governed-service.ts';
 
 export interface SimulatedGovernorOptions {
@@ -17,6 +18,8 @@ export interface SimulatedGovernorOptions {
   readonly slo: Slo;
   /** Of the requests: equal seeds bring equal ones, whatever the policy does. */
   readonly seed: number;
+  /** What levels become; `frequency` where not given. */
+  readonly strategy?: PlanStrategy;
 }
 
 /** The loop of a real machine on a simulated one, whose time passes only when it is told to. */
@@ -31,7 +34,8 @@ export interface SimulatedGovernor {
 const ANSWER_NS = 0.5 * NS_PER_MS;
 
 /** @throws RangeError when the models contradict themselves or the machine */
-export function composeSimulation({ server, service, policy, slo, seed }: SimulatedGovernorOptions): SimulatedGovernor {
+export function composeSimulation(options: SimulatedGovernorOptions): SimulatedGovernor {
+  const { server, service, policy, slo, seed, strategy = 'frequency' } = options;
   const simulation = new Simulation({
     server,
     services: [{ ...service, sloLatencyNs: slo.latencyNs }],
@@ -42,7 +46,13 @@ export function composeSimulation({ server, service, policy, slo, seed }: Simula
   const loop = new GovernorLoop({
     services: [governedService({ name: service.name, slo, policy })],
     sensor,
-    planner: createFrequencyPlanner(server.machine, {}),
+    planner: createPlanner(server.machine, {
+      strategy,
+      limits: {},
+      services: [{ service: service.name, minCpus: 1, reserved: [] }],
+      // A core that nothing is given to sleeps as deeply as it can.
+      power: { ...server.power, parkedCoreWatts: idleStatesOf(server).at(-1)!.watts },
+    }),
     actuator,
     clock,
     mode: 'simulate',

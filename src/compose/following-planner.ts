@@ -16,7 +16,7 @@ export function followingPlanner(machineNow: () => Machine, plannerFor: (machine
     get full() {
       return current().full;
     },
-    plan: (requests) => current().plan(requests),
+    plan: (requests, from) => current().plan(requests, from),
     levelOf: (point, service) => current().levelOf(point, service),
   };
 }

@@ -184,8 +184,14 @@ export class Reloader {
 
 /** What differs and is not looked at again until a restart, by its key in the config. */
 function needsRestart(atStart: Config, now: Config): readonly string[] {
-  const fixed = ({ frequency: { minKhz: _, maxKhz: __, ...frequency }, telemetry, runtimeDirectory }: Config) => ({
+  const fixed = ({
+    frequency: { minKhz: _, maxKhz: __, ...frequency },
+    affinity,
+    telemetry,
+    runtimeDirectory,
+  }: Config) => ({
     'actuators.frequency': frequency,
+    'actuators.affinity': affinity,
     telemetry,
     runtimeDirectory,
   });

@@ -1,15 +1,15 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Actuator, Applied, OnExit, RestoredControl } from '../core/actuator.ts';
 import type { Clock } from '../core/clock.ts';
-import type { Level } from '../core/controller.ts';
+import type { Level, Observation } from '../core/controller.ts';
 import { messageOf } from '../core/errors.ts';
 import { Histogram } from '../core/histogram.ts';
 import type { OperatingPoint } from '../core/machine.ts';
-import type { Planner } from '../core/planner.ts';
+import type { LevelRequest, Planner } from '../core/planner.ts';
 import type { Alarm, Sensor, Snapshot } from '../core/sensor.ts';
 import { summarizeSnapshot } from '../core/snapshot-summary.ts';
 import type { AlarmReport, Compliance, LoopMode, ServiceReport, TickReport } from '../core/tick-report.ts';
-import { NS_PER_MS } from '../core/units.ts';
+import { NS_PER_MS, NS_PER_S } from '../core/units.ts';
 import { ComplianceWindow } from './compliance-window.ts';
 import type { GovernedService, Law } from './law.ts';
 import { ObservationWindow } from './observation-window.ts';
@@ -146,7 +146,10 @@ export class GovernorLoop {
 
     const asked = this.#paused
       ? planner.full
-      : planner.plan(this.#seats.map((seat) => ({ service: seat.service.name, level: seat.step.level }))).point;
+      : planner.plan(
+          reports.map(({ seat, observation }) => this.#request(seat, observation)),
+          this.#point,
+        ).point;
     const applied = this.#apply(asked);
     const appliedNs = clock.monotonicNs();
     this.#snapshots = reports.map(({ snapshot }) => snapshot);
@@ -241,6 +244,16 @@ export class GovernorLoop {
     if (step.fault !== undefined) faults.push(`${service.name}: ${step.fault}`);
   }
 
+  #request({ service: { name }, step }: Seat, { demandNs, throughputRps }: Observation): LevelRequest {
+    const { cpus } = this.#parts.planner.machine;
+    const granted = this.#point.cpus[name]?.length ?? cpus.length;
+    // CPUs kept busy at the present speed, which the level and the number of CPUs tell.
+    const busyCpus = demandNs === null ? null : (demandNs * throughputRps) / NS_PER_S;
+    const loadRatio =
+      busyCpus === null || granted === 0 ? null : Math.min(1, (busyCpus / granted) * this.levelOf(name));
+    return { service: name, level: step.level, loadRatio };
+  }
+
   /** What the actuator really made of the point is what the controllers must reckon with, or they wind up. */
   #apply(point: OperatingPoint): Applied {
     const applied = this.#parts.actuator.apply(point);
@@ -248,7 +261,15 @@ export class GovernorLoop {
     for (const { domain, appliedKhz } of applied.frequencies) {
       if (appliedKhz !== null) frequencyKhz[domain] = appliedKhz;
     }
-    this.#point = { ...point, frequencyKhz };
+    const unknown = (applied.cpus ?? [])
+      .filter(({ appliedCpus }) => appliedCpus === null)
+      .map(({ service }) => service);
+    // Where that is not known, the service keeps every CPU that it has.
+    const cpus = Object.fromEntries(Object.entries(point.cpus).filter(([service]) => !unknown.includes(service)));
+    for (const { service, appliedCpus } of applied.cpus ?? []) {
+      if (appliedCpus !== null) cpus[service] = appliedCpus;
+    }
+    this.#point = { frequencyKhz, cpus };
     this.#appliedLevels = this.#levelsOf(this.#point);
     return applied;
   }

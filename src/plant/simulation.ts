@@ -1,4 +1,4 @@
-import type { Actuator, Applied, AppliedFrequency, OnExit, RestoredControl } from '../core/actuator.ts';
+import type { Actuator, Applied, AppliedCpus, AppliedFrequency, OnExit, RestoredControl } from '../core/actuator.ts';
 import type { Clock } from '../core/clock.ts';
 import type { FrequencyDomain, OperatingPoint } from '../core/machine.ts';
 import type { Alarm, AlarmKind, Health, Sensor, Snapshot } from '../core/sensor.ts';
@@ -192,7 +192,17 @@ function simulatedActuator(plant: Plant, { services, server }: PlantOptions): Ac
           ...(outcome === 'clamped' && { detail: `the simulated hardware runs at ${appliedKhz} kHz instead` }),
         });
       });
-      return { point: pointInForce(), frequencies, writes };
+      const inForce = pointInForce();
+      const cpus = Object.entries(point.cpus).map(([service, askedCpus]): AppliedCpus => {
+        return {
+          service,
+          method: 'simulated',
+          askedCpus,
+          appliedCpus: inForce.cpus[service] ?? null,
+          outcome: 'applied',
+        };
+      });
+      return { point: inForce, frequencies, writes, ...(cpus.length === 0 ? {} : { cpus }) };
     },
     release(onExit: OnExit): readonly RestoredControl[] {
       return machine.domains.map((domain, index): RestoredControl => {

@@ -51,6 +51,16 @@ const serviceSchema = z.strictObject({
         .describe('The time over which compliance is counted'),
     })
     .describe('The latency objective'),
+  cores: z
+    .strictObject({
+      min: z.int().min(1).max(65_536).default(1).describe('Never fewer CPUs than this'),
+      reserved: z
+        .array(z.int().min(0).max(65_535))
+        .default([])
+        .describe('CPUs that the service is never given, by their numbers'),
+    })
+    .prefault({})
+    .describe('The CPUs that the service may be given, where the planner’s strategy is cores or pack'),
   policy: text('a policy’s file name').min(1).describe('The policy file, relative to this file'),
 });
 
@@ -97,9 +107,35 @@ export const configSchema = z.strictObject({
         })
         .prefault({})
         .describe('CPU frequency'),
+      affinity: z
+        .strictObject({
+          method: z
+            .enum(['auto', 'unit', 'cgroup2', 'cgroup1', 'threads'])
+            .default('auto')
+            .describe(
+              'How a service’s CPUs are set: AllowedCPUs of its unit by systemd (unit), the cpuset of its control group (cgroup2, cgroup1), or the mask of each thread (threads); auto: the first of them that is the service’s alone',
+            ),
+          force: z
+            .boolean()
+            .default(false)
+            .describe('Also where a kubelet manages the control group, which will write it again'),
+        })
+        .prefault({})
+        .describe('The CPUs that services run on'),
     })
     .prefault({})
     .describe('What may be changed, within which limits'),
+  planner: z
+    .strictObject({
+      strategy: z
+        .enum(['frequency', 'cores', 'pack'])
+        .default('frequency')
+        .describe(
+          'What a level becomes: all CPUs slower (frequency), fewer CPUs at full speed (cores), or fewer and slower, whatever the power model says draws least at the present load (pack; without a model the fewest CPUs first)',
+        ),
+    })
+    .prefault({})
+    .describe('How levels become operating points'),
   telemetry: z
     .strictObject({
       metrics: listenAddress()
@@ -119,7 +155,7 @@ export const configSchema = z.strictObject({
   onExit: z
     .enum(['original', 'max', 'leave'])
     .default('original')
-    .describe('What becomes of the frequency controls at exit: put back, full speed, or left as they are'),
+    .describe('What becomes of the controls at exit: put back, full speed, or left as they are'),
   runtimeDirectory: text('an absolute directory')
     .regex(/^\//, { error: ({ input }) => `${JSON.stringify(input)} given, expected an absolute directory` })
     .optional()

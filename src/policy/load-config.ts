@@ -2,6 +2,7 @@ import { dirname, resolve } from 'node:path';
 import type { OnExit } from '../core/actuator.ts';
 import type { ControllerRegistry } from '../core/controller-kind.ts';
 import { type FileProblem, PolicyError } from '../core/errors.ts';
+import type { PlanStrategy } from '../core/planner.ts';
 import type { Slo } from '../core/slo.ts';
 import { placeProblem, type TargetPlace } from '../core/target-place.ts';
 import { formatKhz, type KiloHertz } from '../core/units.ts';
@@ -15,6 +16,7 @@ export interface ServiceConfig {
   readonly name: string;
   readonly target: TargetPlace;
   readonly slo: Slo;
+  readonly cores: { readonly min: number; readonly reserved: readonly number[] };
   readonly policy: Policy;
   /** The policy file that the config names, which is not the policy's own where another was put in its place. */
   readonly configuredPolicy: string;
@@ -38,11 +40,18 @@ export interface FrequencyConfig {
   readonly foreignWriter: 'yield' | { readonly overridesPerMinute: number };
 }
 
+export interface AffinityConfig {
+  readonly method: 'auto' | 'unit' | 'cgroup2' | 'cgroup1' | 'threads';
+  readonly force: boolean;
+}
+
 /** What is governed on this machine. */
 export interface Config {
   readonly file: string;
   readonly services: readonly ServiceConfig[];
   readonly frequency: FrequencyConfig;
+  readonly affinity: AffinityConfig;
+  readonly planner: { readonly strategy: PlanStrategy };
   readonly telemetry: TelemetryConfig;
   readonly onExit: OnExit;
   readonly runtimeDirectory?: string;
@@ -76,14 +85,15 @@ export function configOf(yaml: YamlFile, registry: ControllerRegistry, lookup: P
     throw new PolicyError('bad-file', [...own, ...policies.problems]);
   }
 
-  const { services, actuators, telemetry, onExit, runtimeDirectory } = parsed.value;
+  const { services, actuators, planner, telemetry, onExit, runtimeDirectory } = parsed.value;
   const { min, max, ...frequency } = actuators.frequency;
   return {
     file: yaml.file,
-    services: services.map(({ name, target, slo, policy }) => ({
+    services: services.map(({ name, target, slo, cores, policy }) => ({
       name,
       target: placeOf(target),
       slo: { quantile: slo.quantile, latencyNs: slo.latency, windowMs: slo.window },
+      cores,
       policy: policies.byPath.get(policyFileOf(yaml, name, policy, lookup))!,
       configuredPolicy: policyFileOf(yaml, name, policy, {}),
     })),
@@ -92,6 +102,8 @@ export function configOf(yaml: YamlFile, registry: ControllerRegistry, lookup: P
       ...(min === undefined ? {} : { minKhz: min }),
       ...(max === undefined ? {} : { maxKhz: max }),
     },
+    affinity: actuators.affinity,
+    planner,
     telemetry,
     onExit,
     ...(runtimeDirectory === undefined ? {} : { runtimeDirectory }),

@@ -24,6 +24,12 @@ export class CgroupTree {
     return candidates.find(isCgroup);
   }
 
+  /** A directory's path below the root of its hierarchy, such as `/batch/web`. */
+  pathOf(directory: string): string | undefined {
+    const root = this.#hierarchies().find((each) => directory.startsWith(`${each}/`));
+    return root === undefined ? undefined : directory.slice(root.length);
+  }
+
   /** The directory of a systemd unit, which is in a slice; `.service` where the name does not say what it is. */
   directoryOfUnit(unit: string): string | undefined {
     const name = /\.(service|scope|slice|socket|mount|swap)$/.test(unit) ? unit : `${unit}.service`;

@@ -65,12 +65,13 @@ export function netnsOf(file: string): number | undefined {
   return unlessGone(() => statSync(file).ino);
 }
 
-/** Empty where the process has ended, or the kernel has no IPv6. */
-function listeningSockets(process: string): readonly ListeningSocket[] {
+/** What listens in the network namespace of a process, by its folder; empty where it has ended, or the kernel has no IPv6. */
+export function listeningSockets(process: string): readonly ListeningSocket[] {
   return TABLES.flatMap((file) => parseListening(unlessGone(() => readFileSync(join(process, file), 'latin1')) ?? ''));
 }
 
-function socketsOf(process: string): readonly number[] {
+/** The sockets among a process's descriptors, by their inodes; the process by its folder. */
+export function socketsOf(process: string): readonly number[] {
   const directory = join(process, 'fd');
   return (unlessGone(() => readdirSync(directory)) ?? []).flatMap((descriptor) => {
     const link = unlessGone(() => readlinkSync(join(directory, descriptor)));

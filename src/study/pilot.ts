@@ -1,4 +1,5 @@
 import { composeSimulation } from '../compose/compose-simulation.ts';
+import type { PlanStrategy } from '../core/planner.ts';
 import type { Snapshot } from '../core/sensor.ts';
 import type { Slo } from '../core/slo.ts';
 import type { TickReport } from '../core/tick-report.ts';
@@ -16,6 +17,8 @@ export interface PilotOptions {
   readonly service: ServiceModel;
   readonly slo: Slo;
   readonly seed: number;
+  /** What a policy's levels become; a baseline sets frequencies itself. */
+  readonly strategy?: PlanStrategy;
 }
 
 /** Whatever runs a simulated server: the governor's loop with a policy, or a baseline's rule. */

@@ -1,4 +1,5 @@
 import { Histogram } from '../core/histogram.ts';
+import type { PlanStrategy } from '../core/planner.ts';
 import { type Slo, toleratedRatio } from '../core/slo.ts';
 import { NS_PER_MS, NS_PER_S } from '../core/units.ts';
 import type { LoadTrace } from '../plant/load-trace.ts';
@@ -22,6 +23,8 @@ export interface RunOptions {
   readonly seed: number;
   readonly durationNs: number;
   readonly slo: Slo;
+  /** What levels become; `frequency` where not given. */
+  readonly strategy?: PlanStrategy;
 }
 
 /** A stretch of a run, for charts. */
@@ -84,12 +87,15 @@ export class SimulatedRun {
   #nextTickNs: number;
 
   /** @throws RangeError when the models contradict themselves */
-  constructor({ policy, workload, trace, server, cores, seed, durationNs, slo }: RunOptions) {
+  constructor({ policy, workload, trace, server, cores, seed, durationNs, slo, strategy }: RunOptions) {
     this.durationNs = durationNs;
     this.slo = slo;
     this.server = withCores(server, cores);
     this.service = serviceOf('service', workload, { cores, loadRatio: FULL_LOAD_RATIO, trace });
-    this.#pilot = createPilot({ policy, server: this.server, service: this.service, slo, seed });
+    this.#pilot = createPilot({
+      ...{ policy, server: this.server, service: this.service, slo, seed },
+      ...(strategy === undefined ? {} : { strategy }),
+    });
     this.#windowEndNs = Math.min(durationNs, slo.windowMs * NS_PER_MS);
     this.#stretch = new Stretch(0);
     this.#nextTickNs = this.#tickAfter(0);

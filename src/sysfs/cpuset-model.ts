@@ -1,6 +1,6 @@
 import { basename, dirname } from 'node:path/posix';
 import type { Errno } from '../core/sysfs-tree.ts';
-import { formatCpuList, parseCpuList } from './cpu-list.ts';
+import { formatCpuList, parseCpuList } from '../core/cpu-list.ts';
 
 const ROOT1 = 'fs/cgroup/cpuset';
 const ROOT2 = 'fs/cgroup';

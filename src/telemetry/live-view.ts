@@ -1,4 +1,5 @@
 import type { ServiceReport, TickReport } from '../core/tick-report.ts';
+import { formatCpuList } from '../core/cpu-list.ts';
 import { formatKhz, formatNs, formatQuantile } from '../core/units.ts';
 import { colored, cutToWidth, progressBar, sparkline, uncolored, type Color, type Painter } from './terminal-text.ts';
 
@@ -57,9 +58,12 @@ export function liveLine(service: ServiceReport, tick: TickReport): string {
     `${observation.inFlight} in flight`,
     frequencyText(tick),
     `level ${service.appliedLevel.toFixed(2)}`,
+    ...liveCpus(cpusOf(tick, service.service)?.appliedCpus),
     service.decision.reason,
   ].join(', ');
 }
+
+const liveCpus = (cpus: readonly number[] | null | undefined) => (cpus ? [`cpus ${formatCpuList(cpus)}`] : []);
 
 function headingLine(data: LiveViewData, columns: number, paint: Painter): string {
   if (data.progress === undefined) return paint('bold', data.heading);
@@ -145,6 +149,7 @@ function serviceLines(service: ServiceReport, data: LiveViewData, options: LiveV
         1,
       ),
     },
+    ...cpuRows(service.service, data, history),
   ];
   const state = observation.health === 'active' ? '' : `, ${observation.health}`;
   const kept = compliance.met ? paint('green', 'kept') : paint('red', 'missed');
@@ -157,6 +162,25 @@ function serviceLines(service: ServiceReport, data: LiveViewData, options: LiveV
     `  ${'reason'.padEnd(LABEL_COLUMNS)}${decision.controller}: ${decision.reason}`,
   ];
 }
+
+/** None where the service's CPUs are not governed. */
+function cpuRows(
+  name: string,
+  data: LiveViewData,
+  history: (value: (service: ServiceReport, tick: TickReport) => number | null) => (number | null)[],
+): readonly Row[] {
+  const now = cpusOf(data.ticks.at(-1)!, name);
+  if (now === undefined) return [];
+  const value = now.appliedCpus === null ? 'as it has them' : cpusText(now.appliedCpus);
+  return [
+    { label: 'cpus', value, spark: sparkline(history((_, tick) => cpusOf(tick, name)?.appliedCpus?.length ?? null)) },
+  ];
+}
+
+const cpusOf = ({ applied }: TickReport, name: string) => applied.cpus?.find(({ service }) => service === name);
+
+/** `3 (0-2)` */
+const cpusText = (cpus: readonly number[]) => `${cpus.length} (${formatCpuList(cpus)})`;
 
 /**
  * The span's history of one value in `width` columns, the present at the right end; where several ticks share a column their

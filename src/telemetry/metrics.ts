@@ -240,6 +240,14 @@ export class DaemonMetrics {
         'The share of full capacity that the machine really is at for the service, 0 to 1.',
         ({ appliedLevel }) => appliedLevel,
       ),
+      gauge(
+        'tailgov_service_cpus',
+        'The CPUs that the service may run on, where its CPUs are governed.',
+        this.#perService(({ last }, labels) => {
+          const granted = this.#last?.applied.cpus?.find(({ service }) => service === last.service)?.appliedCpus;
+          return granted === undefined || granted === null ? [] : [{ labels, value: granted.length }];
+        }),
+      ),
     ];
   }
 

@@ -6,7 +6,7 @@ import type { CoresOptions } from '../../src/actuator/cores-session.ts';
 import { readJournal } from '../../src/actuator/journal.ts';
 import { restoreFromJournal } from '../../src/actuator/restore.ts';
 import type { ServicePlace } from '../../src/core/service-place.ts';
-import { parseCpuList } from '../../src/sysfs/cpu-list.ts';
+import { parseCpuList } from '../../src/core/cpu-list.ts';
 import type { MemoryTree } from '../../src/sysfs/memory-tree.ts';
 import { ActuatorBench } from './actuator-bench.ts';
 import { FakeThreads, ownersOf, pointOf, treeWith } from './cores-bench.ts';

@@ -47,11 +47,14 @@ runtimeDirectory: /tmp/tailgov
           name: 'web',
           target: { ports: [80] },
           slo: { quantile: 0.99, latencyNs: 5_000_000, windowMs: 60_000 },
+          cores: { min: 1, reserved: [] },
           policy: expect.objectContaining({ file: policy }) as unknown,
           configuredPolicy: policy,
         },
       ],
       frequency: { method: 'auto', boost: 'leave', foreignWriter: { overridesPerMinute: 3 } },
+      affinity: { method: 'auto', force: false },
+      planner: { strategy: 'frequency' },
       telemetry: { metrics: { host: '127.0.0.1', port: 9750 }, dashboard: 'auto', powerModel: 'auto' },
       onExit: 'original',
     });
@@ -68,7 +71,9 @@ runtimeDirectory: /tmp/tailgov
     target: { port: 1, ports: [99999] }
     slo: { latency: 1ms }
     policy: nowhere.yaml
-    cores: { min: 2 }
+    cores: { min: 0 }
+    core: 2
+planner: { strategy: packed }
 onExit: orignal
 metrics: {}
 `;
@@ -78,9 +83,11 @@ metrics: {}
       '6:11: "a b" given, expected a name of up to 63 letters, digits, dots, dashes and underscores',
       '7:13: port and ports given, expected one of them',
       '7:32: 99999 given, expected at most 65535',
-      '10:5: unknown key "cores", expected name, target, slo or policy',
-      '11:9: "orignal" given, did you mean "original"? expected original, max or leave',
-      '12:1: unknown key "metrics", expected services, actuators, telemetry, onExit or runtimeDirectory',
+      '10:19: 0 given, expected at least 1',
+      '11:5: unknown key "core", did you mean "cores"? expected name, target, slo, cores or policy',
+      '12:22: "packed" given, did you mean "pack"? expected frequency, cores or pack',
+      '13:9: "orignal" given, did you mean "original"? expected original, max or leave',
+      '14:1: unknown key "metrics", expected services, actuators, planner, telemetry, onExit or runtimeDirectory',
       '2:19: -1 given, expected at least 0',
       expect.stringMatching(/^9:13: policy .*nowhere\.yaml cannot be read: ENOENT: no such file or directory$/),
     ]);

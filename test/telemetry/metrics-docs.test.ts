@@ -1,6 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import type { AppliedCpus } from '../../src/core/actuator.ts';
+import { cpuId } from '../../src/core/units.ts';
 import { DaemonMetrics } from '../../src/telemetry/metrics.ts';
 import { IDENTITY, STATUS, tickOf, windowOf } from './metrics-support.ts';
 
@@ -17,7 +19,11 @@ function families() {
   metrics.ready(IDENTITY);
   const { report, times } = tickOf([windowOf([1])]);
   const disturbanceCounts = { 'foreign-writer': 0, limit: 0, failure: 0, machine: 0 };
-  metrics.tick({ ...report, applied: { ...report.applied, disturbances: [], disturbanceCounts } }, 0, times, 0);
+  const cpus = report.services.map(({ service }): AppliedCpus => {
+    const two = [cpuId(0), cpuId(1)];
+    return { service, method: 'unit', askedCpus: two, appliedCpus: two, outcome: 'applied' };
+  });
+  metrics.tick({ ...report, applied: { ...report.applied, cpus, disturbances: [], disturbanceCounts } }, 0, times, 0);
   return metrics.families(STATUS, { model: 'a model', joules: 1, watts: 1 });
 }
 
