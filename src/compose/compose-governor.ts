@@ -71,7 +71,7 @@ export function composeGovernor(options: GovernorOptions): Governor {
     foreignWriter: config.frequency.foreignWriter,
     clock,
     log,
-    cores: { ...config.affinity, locate: () => locateServices(current.services) },
+    cores: { ...config.affinity, locate: () => locateServices(current.services, measured.processes()) },
     owners: dryRun ? rememberedOwners(tree, kernelOwners) : kernelOwners,
   });
   const plannerFor = ({ frequency: limits, planner: { strategy }, services: all, telemetry }: Config) => {

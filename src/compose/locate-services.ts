@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import type { ServicePlace } from '../core/service-place.ts';
 import type { ServiceConfig } from '../policy/load-config.ts';
 import { CgroupTree } from '../sensor/cgroup-tree.ts';
@@ -5,15 +6,23 @@ import { descendants } from '../sensor/process-tree.ts';
 import { processesListeningOn } from '../sensor/socket-owners.ts';
 
 /**
- * Where the services run now: the members of a unit, a cgroup or a container, a process and its descendants, or else the
- * processes that hold the listening sockets. Of a Unix socket they are not known.
+ * Where the services run now: the members of a unit, a cgroup or a container, a process and its descendants, or the processes
+ * that hold the listening sockets, as far as we may look; and those that the sensor has seen at work. The first are there
+ * before any request; the others take no right to look into other users' processes.
  */
 export function locateServices(
   services: readonly Pick<ServiceConfig, 'name' | 'target'>[],
+  readers: ReadonlyMap<string, readonly number[]>,
   cgroups = new CgroupTree(),
 ): ReadonlyMap<string, ServicePlace> {
   const owners = processesListeningOn(new Set(services.flatMap(({ target }) => target.ports ?? [])));
-  return new Map(services.map(({ name, target }) => [name, placeOf(target, cgroups, owners)]));
+  return new Map(
+    services.map(({ name, target }) => {
+      const { pids, ...place } = placeOf(target, cgroups, owners);
+      const working = (readers.get(name) ?? []).filter((pid) => existsSync(`/proc/${pid}`));
+      return [name, { ...place, pids: [...new Set([...pids, ...working])].sort((a, b) => a - b) }];
+    }),
+  );
 }
 
 function placeOf(
@@ -21,8 +30,7 @@ function placeOf(
   cgroups: CgroupTree,
   owners: ReadonlyMap<number, readonly number[]>,
 ): ServicePlace {
-  const members = (directory: string | undefined) =>
-    directory === undefined ? [] : ascending(cgroups.processes(directory));
+  const members = (directory: string | undefined) => (directory === undefined ? [] : cgroups.processes(directory));
   if (unit !== undefined) {
     const name = unit.includes('.') ? unit : `${unit}.service`;
     return { unit: name, pids: members(cgroups.directoryOfUnit(unit)) };
@@ -33,8 +41,6 @@ function placeOf(
     return { ...(path === undefined ? {} : { cgroup: path }), pids: members(directory) };
   }
   if (container !== undefined) return { pids: members(cgroups.directoryOfContainer(container)) };
-  if (pid !== undefined) return { pids: ascending(descendants(pid)) };
-  return { pids: ascending(ports.flatMap((port) => owners.get(port) ?? [])) };
+  if (pid !== undefined) return { pids: descendants(pid) };
+  return { pids: ports.flatMap((port) => owners.get(port) ?? []) };
 }
-
-const ascending = (pids: readonly number[]): readonly number[] => [...new Set(pids)].sort((a, b) => a - b);

@@ -10,4 +10,6 @@ export interface OpenedSensor extends Sensor {
   retarget(targets: readonly TargetSpec[]): boolean;
   /** What the targets wait for: ports that nothing listens on, units that do not run, …, in words. */
   waiting(): readonly string[];
+  /** By target: the processes that were seen to read from its connections. Some may have ended since. */
+  processes(): ReadonlyMap<string, readonly number[]>;
 }

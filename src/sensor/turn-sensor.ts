@@ -202,6 +202,12 @@ export class TurnSensor implements OpenedSensor {
     });
   }
 
+  processes(): ReadonlyMap<string, readonly number[]> {
+    this.#assertOpen();
+    const pids = this.#pidsAreOurs ? this.#readers() : [];
+    return new Map(this.#targets.map(({ spec }, index) => [spec.name, pids[index] ?? []]));
+  }
+
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
@@ -237,15 +243,21 @@ export class TurnSensor implements OpenedSensor {
     if (left.length > 0) this.#log?.('warn', `${left.length} listening sockets are not observed: there are too many`);
   }
 
-  #lookAtProcesses(nowNs: bigint): void {
-    // A few at a time: a look takes time for each thread, and a read must not take all of them at once.
-    const due = this.#targets.filter(({ cpu }) => cpu.isDue(nowNs)).slice(0, this.#looksARead);
-    if (!this.#pidsAreOurs || due.length === 0) return;
+  /** By target. */
+  #readers(): number[][] {
     const pids: number[][] = this.#targets.map(() => []);
     for (const [key] of this.#object.map('readers').entries()) {
       const words = new Uint32Array(key.slice().buffer);
       pids[words[READER_KEY.target / 4]!]?.push(words[READER_KEY.tgid / 4]!);
     }
+    return pids;
+  }
+
+  #lookAtProcesses(nowNs: bigint): void {
+    // A few at a time: a look takes time for each thread, and a read must not take all of them at once.
+    const due = this.#targets.filter(({ cpu }) => cpu.isDue(nowNs)).slice(0, this.#looksARead);
+    if (!this.#pidsAreOurs || due.length === 0) return;
+    const pids = this.#readers();
     for (const target of due) target.cpu.look(pids[this.#targets.indexOf(target)]!);
   }
 }

@@ -63,7 +63,8 @@ export async function bootGuest(options: GuestOptions): Promise<GuestResult> {
         '-machine',
         'q35',
         '-accel',
-        'tcg,thread=multi',
+        // On one CPU of the host, several that spin for one another would come to nothing.
+        `tcg,thread=${smp > 2 ? 'single' : 'multi'}`,
         '-cpu',
         options.cpu ?? (tables === 'cppc' ? 'EPYC' : 'Nehalem'),
       ],
