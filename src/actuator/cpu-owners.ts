@@ -121,7 +121,9 @@ export function rememberedOwners(tree: SysfsTree, base: CpuOwners): CpuOwners {
 function rememberedThreads(base: Threads): Threads {
   const masks = new Map<number, readonly number[]>();
   return {
-    ...base,
+    cgroupsOf: (pid) => base.cgroupsOf(pid),
+    threadsOf: (pid) => base.threadsOf(pid),
+    startOf: (tid) => base.startOf(tid),
     maskOf: (tid) => masks.get(tid) ?? base.maskOf(tid),
     setMask(tid, cpus) {
       if (base.maskOf(tid) === null) return 'ESRCH';

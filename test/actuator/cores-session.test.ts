@@ -6,6 +6,8 @@ import type { CoresOptions } from '../../src/actuator/cores-session.ts';
 import { readJournal } from '../../src/actuator/journal.ts';
 import { restoreFromJournal } from '../../src/actuator/restore.ts';
 import type { ServicePlace } from '../../src/core/service-place.ts';
+import { rememberedOwners } from '../../src/actuator/cpu-owners.ts';
+import { dryRunTree } from '../../src/sysfs/dry-run-tree.ts';
 import { parseCpuList } from '../../src/core/cpu-list.ts';
 import type { MemoryTree } from '../../src/sysfs/memory-tree.ts';
 import { ActuatorBench } from './actuator-bench.ts';
@@ -176,6 +178,32 @@ describe('the masks of threads', () => {
     const restored = restoreFromJournal({ journalPath: bench.journalPath, tree, owners: ownersOf(tree, threads) });
     expect(restored.filter(({ outcome }) => outcome === 'failed')).toEqual([]);
     expect(threads.maskOf(500)).toEqual([0, 1]);
+  });
+});
+
+describe('a dry run', () => {
+  it.each(['auto', 'threads'] as const)('shows what would be, and changes nothing: %s', (method) => {
+    const base = treeWith([WEB]);
+    threads.add(500, WEB, [[0, 1]]);
+    const tree = dryRunTree(base);
+    const owners = rememberedOwners(tree, ownersOf(base, threads));
+    const actuator = governed(base, { method }, { pids: [500] }, { tree, owners, journalPath: null });
+    expect(actuator.apply(pointOf({ web: [1] })).cpus![0]).toMatchObject({ appliedCpus: [1], outcome: 'applied' });
+    expect(actuator.apply(pointOf({ web: [0, 1] })).cpus![0]).toMatchObject({ appliedCpus: [0, 1] });
+    actuator.release('original');
+    expect(text(base, FILE)).toBe('');
+    expect(threads.writes).toEqual([]);
+  });
+});
+
+describe('a service that is governed no longer', () => {
+  it('has its CPUs back at once', () => {
+    const tree = treeWith([WEB]);
+    threads.add(500, WEB, [[0, 1]]);
+    const actuator = governed(tree);
+    actuator.apply(pointOf({ web: [1] }));
+    actuator.apply(pointOf({}));
+    expect(text(tree, `${FILE}.effective`)).toBe('0-1');
   });
 });
 

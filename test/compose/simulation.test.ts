@@ -27,4 +27,24 @@ describe('composeSimulation()', () => {
     expect(applied).toBeLessThan(1);
     expect(simulation.transitions).toBeGreaterThan(0);
   });
+
+  it.each(['cores', 'pack'] as const)(
+    'plans by %s, too: fewer cores at low load, and less energy than all of them',
+    (strategy) => {
+      const server = xeonSilver4114;
+      const service = serviceOf('service', microservice, { cores: 10, loadRatio: 0.1 });
+      const { loop, simulation } = composeSimulation({ server, service, policy, slo, seed: 1, strategy });
+      const idle = composeSimulation({ server, service, policy, slo, seed: 1 });
+      loop.engage();
+      let fewest = 10;
+      for (let tick = 1; tick <= 100; tick++) {
+        simulation.advanceTo(tick * loop.intervalMs * NS_PER_MS);
+        const { applied } = loop.tick(simulation.clock.monotonicNs());
+        fewest = Math.min(fewest, applied.cpus![0]!.appliedCpus!.length);
+      }
+      idle.simulation.advanceTo(Number(simulation.clock.monotonicNs()));
+      expect(fewest).toBeLessThan(10);
+      expect(simulation.energyJoules).toBeLessThan(idle.simulation.energyJoules);
+    },
+  );
 });

@@ -65,7 +65,7 @@ echo 1 >$cpu/cpu1/online
 until_true 60 runs_on 1-3
 controls replugged
 load 0
-until_true 60 runs_on 2
+until_true 60 runs_on 1
 "$GUEST_NODE" "$(cat /vm/program)" status --runtime /run/tailgov --json >/vm/status.json
 
 kill -KILL $daemon
