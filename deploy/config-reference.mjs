@@ -30,12 +30,14 @@ const END = '<!-- end of what is made from the schema -->';
  */
 
 /** @param {unknown} value as a config file writes it */
-const written = (value) =>
-  typeof value === 'object' && value !== null
+const written = (value) => {
+  if (Array.isArray(value)) return `[${value.map(written).join(', ')}]`;
+  return typeof value === 'object' && value !== null
     ? `{ ${Object.entries(value)
         .map(([key, inner]) => `${key}: ${written(inner)}`)
         .join(', ')} }`
     : String(value);
+};
 
 /**
  * What may stand there.

@@ -8,7 +8,7 @@ echo=$batch/echo
 # until_true SECONDS COMMAND...: the guest is emulated, and slow
 until_true() {
   echo "$(cut -d' ' -f1 /proc/uptime) s: $*" >>/vm/steps
-  tries=$(($1 * 5))
+  tries=$(($1 * 3))
   shift
   until "$@"; do
     tries=$((tries - 1))
