@@ -45,7 +45,9 @@ interface Member {
   /** The list that was written last; null: none was. */
   written: string | null;
   lookedAtNs: bigint;
+  /** Why the last write was refused, and when: it is tried again after a while, since a call of systemd is dear. */
   refusal: string | null;
+  refusedAtNs: bigint;
 }
 
 /** The CPUs of services, from when the first of them is taken to when all are given back. */
@@ -143,7 +145,13 @@ export class CoresSession {
     const originalCpus = list.length === 0 ? null : list;
     const member: Member = {
       ...{ place, control, masks, originalCpus },
-      ...{ budget: new OverrideBudget(foreignWriter, clock), written: null, lookedAtNs: 0n, refusal: null },
+      ...{
+        budget: new OverrideBudget(foreignWriter, clock),
+        written: null,
+        lookedAtNs: 0n,
+        refusal: null,
+        refusedAtNs: 0n,
+      },
     };
     this.#members.set(service, member);
     this.#refusals.delete(service);
@@ -179,6 +187,9 @@ export class CoresSession {
     const narrowed = wanted.length === asked.length ? null : `it had CPUs ${had} alone`;
     const look = plugged || nowNs - member.lookedAtNs >= LOOK_NS;
     if (list === member.written && !look) return answer(narrowed === null ? 'unchanged' : 'clamped', 0, narrowed);
+    if (member.refusal !== null && !plugged && nowNs - member.refusedAtNs < LOCATE_NS) {
+      return answer('refused', 0, member.refusal);
+    }
     member.lookedAtNs = nowNs;
     const foreign = list === member.written && !plugged ? this.#foreign(service, member, wanted) : null;
     if (foreign === 'yield') return answer('yielded', 0, `somebody else writes ${control.name}: they are let have it`);
@@ -191,10 +202,10 @@ export class CoresSession {
     if (list !== member.written || foreign !== null || plugged) {
       const complaint = control.write(wanted);
       if (complaint !== null) {
-        if (member.refusal !== complaint) this.#parts.log('warn', `${control.name}: write ${list}: ${complaint}`);
-        member.refusal = complaint;
-        member.written = null;
-        return answer('refused', count, `write ${list}: ${complaint}`);
+        const refusal = `write ${list}: ${complaint}`;
+        if (member.refusal !== refusal) this.#parts.log('warn', `${control.name}: ${refusal}`);
+        Object.assign(member, { refusal, refusedAtNs: nowNs, written: null });
+        return answer('refused', count, refusal);
       }
       count += 1;
       member.refusal = null;

@@ -181,6 +181,20 @@ describe('the masks of threads', () => {
   });
 });
 
+describe('a write that the kernel refuses', () => {
+  it('is told, leaves the service what it has, and is tried again after a while', () => {
+    const tree = treeWith([WEB]);
+    threads.add(500, WEB, [[0, 1]]);
+    const actuator = governed(tree);
+    tree.fail(FILE, 'write', 'EROFS', 1);
+    const apply = () => actuator.apply(pointOf({ web: [1] })).cpus![0]!;
+    expect(apply()).toMatchObject({ outcome: 'refused', appliedCpus: [0, 1], detail: 'write 1: EROFS' });
+    expect(apply().outcome).toBe('refused');
+    bench.nowMs += 6000;
+    expect(apply()).toMatchObject({ outcome: 'applied', appliedCpus: [1] });
+  });
+});
+
 describe('a dry run', () => {
   it.each(['auto', 'threads'] as const)('shows what would be, and changes nothing: %s', (method) => {
     const base = treeWith([WEB]);
