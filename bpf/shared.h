@@ -89,6 +89,25 @@ struct unix_key {
 	u64 device;
 };
 
+enum turn_flags {
+	/* The reply was cut short: the rest follows, however late. */
+	TURN_CUT_SHORT = 1 << 0,
+	/* Tells more of a turn that was told of before. */
+	TURN_CONTINUES = 1 << 1,
+};
+
+struct turn_record {
+	/* Tells connections apart that are open at a time. */
+	u64 connection;
+	u64 arrival_ns;
+	u64 read_ns;
+	/* The last send so far. */
+	u64 sent_ns;
+	u32 target;
+	/* Set of turn_flags. */
+	u32 flags;
+};
+
 /* A process that reads a target's connections. */
 struct reader_key {
 	u32 target;

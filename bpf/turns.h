@@ -21,6 +21,7 @@
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 #include "histogram.h"
+#include "recording.h"
 #include "shared.h"
 
 /* Set before the object is loaded. */
@@ -549,6 +550,23 @@ static __always_inline bool has_unread(struct sock *sk, struct connection *conne
 	return arrived_seq != connection->turn_read_seq && is_unread(sk, arrived_seq);
 }
 
+/* Called where a turn completes, and where more of it is known. */
+static __always_inline void tell_recording(struct connection *connection, u64 arrival_ns, u64 read_ns, u64 sent_ns,
+					   u32 flags)
+{
+	struct turn_record turn;
+
+	if (!recording)
+		return;
+	turn.connection = (u64)connection;
+	turn.arrival_ns = arrival_ns;
+	turn.read_ns = read_ns;
+	turn.sent_ns = sent_ns;
+	turn.target = connection->target - 1;
+	turn.flags = flags | (connection->reply == REPLY_CUT_SHORT ? TURN_CUT_SHORT : 0);
+	stream_turn(&turn);
+}
+
 static __always_inline void record_turn(u32 target, struct stripe *stripe, u64 arrival_ns, u64 read_ns, u64 now)
 {
 	u64 latency_ns = elapsed_ns(arrival_ns, now);
@@ -585,6 +603,7 @@ static __always_inline void complete_turn(struct sock *sk, struct connection *co
 	if (__sync_val_compare_and_swap(&connection->stage, STAGE_OPEN, next_stage) != STAGE_OPEN)
 		return;
 	record_turn(target, stripe, arrival_ns, read_ns, now);
+	tell_recording(connection, arrival_ns, read_ns, now, 0);
 
 	/* Asked again: what arrived just before IDLE was seen by nobody. */
 	if (next_stage == STAGE_IDLE && has_unread(sk, connection))
@@ -638,10 +657,13 @@ static __noinline int on_further_send(struct sock *sk, struct connection *connec
 			count(connection->target, COUNTER_UNSOLICITED);
 	} else if (ret < 0) {
 		connection->reply = REPLY_CUT_SHORT;
+		tell_recording(connection, connection->reply_arrival_ns, connection->reply_read_ns,
+			       connection->reply_sent_ns, TURN_CONTINUES);
 	} else {
 		connection->reply = out_of_space(sk) ? REPLY_CUT_SHORT : REPLY_SENT;
 		extend_turn(connection->target, connection->reply_arrival_ns, connection->reply_read_ns,
 			    &connection->reply_sent_ns, now);
+		tell_recording(connection, connection->reply_arrival_ns, connection->reply_read_ns, now, TURN_CONTINUES);
 	}
 	return 0;
 }

@@ -38,7 +38,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   compose: BASE,
   daemon: [...BASE, 'compose'],
   study: [...BASE, 'compose'],
-  demo: ['core', 'sensor', 'sysfs', 'plant', 'telemetry', 'study', 'policy', 'daemon'],
+  demo: ['core', 'sensor', 'sysfs', 'plant', 'telemetry', 'study', 'policy', 'compose', 'daemon'],
   cli: SURFACE,
   'index.ts': SURFACE,
 };

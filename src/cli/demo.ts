@@ -22,18 +22,23 @@ interface DemoCommandOptions {
   readonly slo: string;
   readonly seed: string;
   readonly report: string;
+  readonly simulated?: true;
+  readonly speed: string;
   readonly keep?: true;
 }
 
 const MIN_DURATION_MS = 10_000;
 const LINE_EVERY_MS = 2000;
+const DEFAULT_SPEED = 4;
+const MOST_SPEED = 1e6;
 /** 128 + SIGINT, as shells have it. */
 const EXIT_INTERRUPTED = 130;
 
 const EXAMPLE = `
 Everything in it is real but the silicon: a server, a client, the kernel sensor and the daemon work on this machine; the
 cpufreq files are a mock of an Intel Core i7-1165G7 whose frequency decides how long the server's work takes, and power and
-energy come from a model. Half of the time runs at full speed for comparison. Needs root, for eBPF.
+energy come from a model. Half of the time runs at full speed for comparison. Measuring needs root, for eBPF: where it
+does not work the demo says why, and runs the same on the simulated plant.
 
 Example: five minutes with another policy
   tailgov demo --duration 5min --policy policies/threshold.yaml`;
@@ -49,6 +54,8 @@ export function demoCommand(): Command {
     .option('--slo <time>', 'the bound for the 99th percentile of latency', `${DEFAULT_SLO_MS}ms`)
     .option('--seed <number>', 'of arrivals and costs: the same seed, the same load', '1')
     .option('--report <file>', 'where the report is written', './tailgov-demo.html')
+    .option('--simulated', 'run on the simulated plant even where eBPF works')
+    .option('--speed <factor>', 'how many times faster than real time simulated time passes', String(DEFAULT_SPEED))
     .option('--keep', 'leave the temporary directory behind: the mock, the configs')
     .addHelpText('after', EXAMPLE)
     .action(demo);
@@ -68,6 +75,10 @@ async function demo(options: DemoCommandOptions): Promise<void> {
   const sloMs = durationOption('--slo', options.slo);
   const seed = Number(options.seed);
   if (!Number.isSafeInteger(seed)) throw new UsageError(`--seed ${options.seed}: expected a whole number`);
+  const speed = Number(options.speed);
+  if (!(speed > 0 && speed <= MOST_SPEED)) {
+    throw new UsageError(`--speed ${options.speed}: expected a factor above 0 and up to ${MOST_SPEED}, such as 4`);
+  }
   const policies = join(packageRoot(), 'policies');
   const policyFile = resolve(options.policy ?? join(policies, 'pid.yaml'));
   // A bad policy is told now, not when its turn comes.
@@ -89,8 +100,11 @@ async function demo(options: DemoCommandOptions): Promise<void> {
       sloMs,
       seed,
       keep: options.keep === true,
+      simulated: options.simulated === true,
+      speed,
       signal: interrupt.signal,
       onProgress: (progress) => screen.show(progress),
+      onSimulated: (because) => process.stderr.write(`tailgov: the demo runs on a simulated server: ${because}\n`),
     });
     screen.close();
     const report = demoReport(result, { version: packageVersion(), seed, sloMs, finishedAt: new Date() });

@@ -8,6 +8,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   observe: async () => (await import('./observe.ts')).observeCommand(),
   demo: async () => (await import('./demo.ts')).demoCommand(),
   simulate: async () => (await import('./simulate.ts')).simulateCommand(),
+  power: async () => (await import('./power.ts')).powerCommand(),
   policy: async () => (await import('./policy.ts')).policyCommand(),
   status: async () => (await import('./status.ts')).statusCommand(),
   top: async () => (await import('./top.ts')).topCommand(),

@@ -6,6 +6,7 @@ import type { TargetPlace } from '../core/target-place.ts';
 import { openSensor, type TargetSpec } from '../sensor/open-sensor.ts';
 import { METHOD_CHOICES, type MethodChoice } from '../sensor/probe-methods.ts';
 import { durationOption } from './duration-option.ts';
+import { recordingFile, recordLimitOption, recordOption, recordSensor } from './record-options.ts';
 import { jsonLines, tableLines } from './observe-output.ts';
 import { observeWindows } from './observe-windows.ts';
 
@@ -21,6 +22,8 @@ interface ObserveOptions {
   readonly method: MethodChoice;
   readonly json?: true;
   readonly summary?: true;
+  readonly record?: string;
+  readonly recordLimit: number;
 }
 
 const SHORTEST_INTERVAL_MS = 10;
@@ -34,7 +37,10 @@ What is not there yet is waited for, and what is restarted is followed.
 Example: a local Redis, ten seconds, then a summary
   tailgov observe --port 6379 --duration 10s --summary
 Example: a systemd unit, and port 80 of the network namespace blue
-  tailgov observe --unit nginx --port 80@blue`;
+  tailgov observe --unit nginx --port 80@blue
+
+Example: a minute of every request, for tailgov simulate --recording
+  tailgov observe --port 6379 --duration 1min --record redis.rec`;
 
 export function observeCommand(): Command {
   return new Command('observe')
@@ -62,12 +68,16 @@ export function observeCommand(): Command {
     .addOption(new Option('--method <name>', 'how to measure').choices(METHOD_CHOICES).default('auto'))
     .option('--json', 'one JSON object a line, a target and a window each')
     .option('--summary', 'at the end, the whole run as one window')
+    .addOption(recordOption())
+    .addOption(recordLimitOption())
     .addHelpText('after', EXAMPLE)
     .action(async (options: ObserveOptions) => {
       const targets = targetsOf(options);
       const output = options.json === true ? jsonLines() : tableLines(process.stdout.isTTY);
       const stop = new AbortController();
-      const sensor = openSensor({ targets, method: options.method });
+      const file = recordingFile(options, targets.length);
+      const sensor = openSensor({ targets, method: options.method, record: file !== null });
+      const recording = file === null ? null : recordSensor(file, sensor, targets[0]!.name);
       try {
         for (const place of sensor.waiting()) process.stderr.write(`${waitingNote(place)}\n`);
         const total = await untilStopped(stop, () =>
@@ -77,11 +87,15 @@ export function observeCommand(): Command {
             intervalMs: options.interval,
             durationMs: options.duration ?? Infinity,
             stopped: stop.signal,
-            onWindow: (snapshots) => print(output.window(snapshots, systemClock.wallMs())),
+            onWindow: (snapshots) => {
+              recording?.window(snapshots[0]!);
+              print(output.window(snapshots, systemClock.wallMs()));
+            },
           }),
         );
         if (wantsSummary(options, stop.signal)) print(output.summary(total, systemClock.wallMs()));
       } finally {
+        recording?.close();
         sensor.close();
       }
     });

@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import { Command, Option } from 'commander';
 import { UsageError } from '../core/errors.ts';
 import { NS_PER_MS, parseDurationNs } from '../core/units.ts';
@@ -5,11 +6,14 @@ import type { Scheduling } from '../daemon/claim-cpu.ts';
 import { runDaemon } from '../daemon/run-daemon.ts';
 import { createLogger } from '../telemetry/logger.ts';
 import { packageVersion } from './package-root.ts';
+import { recordLimitOption, recordOption } from './record-options.ts';
 import { runtimeOption } from './runtime-directory.ts';
 
 interface RunOptions {
   readonly config: string;
   readonly dryRun?: true;
+  readonly record?: string;
+  readonly recordLimit: number;
   readonly sysfs: string;
   readonly runtime: string;
   readonly duration?: string;
@@ -25,6 +29,8 @@ export function runCommand(): Command {
     .description('govern this machine, in the foreground, until SIGINT or SIGTERM; every control is then put back')
     .option('--config <file>', 'what is governed', '/etc/tailgov/tailgov.yaml')
     .option('--dry-run', 'measure and decide, write nothing; latency is predicted for the frequency that was decided')
+    .addOption(recordOption('--dry-run: also write every request and what was predicted, for simulate --recording'))
+    .addOption(recordLimitOption())
     .option('--sysfs <dir>', 'a directory that stands in for /sys, such as `tailgov mock create` makes', '/sys')
     .addOption(runtimeOption())
     .option('--duration <time>', 'stop after this long, such as 30s')
@@ -36,9 +42,17 @@ export function runCommand(): Command {
     .addHelpText('after', EXAMPLE)
     .action(async (options: RunOptions) => {
       const durationMs = options.duration === undefined ? undefined : durationOption(options.duration);
+      if (options.record !== undefined && options.dryRun !== true) {
+        throw new UsageError(
+          `--record ${options.record}: expected --dry-run with it: who governs is not to wait for a disk`,
+        );
+      }
       process.exitCode = await runDaemon({
         configFile: options.config,
         dryRun: options.dryRun === true,
+        ...(options.record === undefined
+          ? {}
+          : { record: { file: resolve(options.record), limitBytes: options.recordLimit } }),
         sysfsRoot: options.sysfs,
         runtimeDirectory: options.runtime,
         ...(durationMs === undefined ? {} : { durationMs }),

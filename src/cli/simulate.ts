@@ -1,11 +1,12 @@
 import { writeFileSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { basename, resolve } from 'node:path';
 import { Command, Option } from 'commander';
 import { systemClock } from '../core/clock.ts';
 import { UsageError } from '../core/errors.ts';
 import type { PlanStrategy } from '../core/planner.ts';
 import { formatNs, formatQuantile, NS_PER_MS, NS_PER_S, parseDurationNs } from '../core/units.ts';
 import { loadTraces } from '../plant/load-trace.ts';
+import type { ServerModel } from '../plant/server-model.ts';
 import { xeonSilver4114 } from '../plant/servers.ts';
 import { workloads } from '../plant/workloads.ts';
 import { baselines } from '../study/baselines/registry.ts';
@@ -14,11 +15,12 @@ import { traceNamed, withCores, workloadNamed } from '../study/scenario.ts';
 import { type Progress, simulateTogether, type TogetherOptions } from '../study/simulate-together.ts';
 import { simulationReport } from '../study/simulation-report.ts';
 import { runTable, type Study, summarizeRuns } from '../study/summarize-runs.ts';
-import { baselineNamed, policyFrom, type PolicyReference, sloOf } from '../study/sweep/sweep-task.ts';
+import { baselineNamed, policyFrom, type PolicyReference } from '../study/sweep/sweep-task.ts';
 import { TerminalPainter } from '../telemetry/terminal-painter.ts';
 import { progressBar, textTable } from '../telemetry/terminal-text.ts';
 import { packageVersion } from './package-root.ts';
 import { namesOf, policyFile, readyPolicies } from './ready-policies.ts';
+import { predictionLine, recordingOption, type ReplayedInput, serverOption, sloOption } from './simulate-inputs.ts';
 import { seedsFrom, sweepCommand } from './simulate-sweep.ts';
 import { wholeNumber } from './whole-number.ts';
 
@@ -31,8 +33,11 @@ interface SimulateOptions {
   readonly seed: string;
   readonly seeds: string;
   readonly threads?: string;
-  readonly cores: string;
+  readonly cores?: string;
   readonly planner: string;
+  readonly recording?: string;
+  readonly slo?: string;
+  readonly power?: string;
   readonly reference?: true;
   readonly report?: string;
   readonly json?: true;
@@ -66,7 +71,11 @@ Example: half an hour of a service under a flash crowd, with a report
   tailgov simulate --workload web-search --trace flash-crowd --duration 30min --report simulated.html
 
 Example: a sweep over two traces and five seeds, with every baseline
-  tailgov simulate --policy model --baseline all --trace step --trace mmpp --seeds 5`;
+  tailgov simulate --policy model --baseline all --trace step --trace mmpp --seeds 5
+
+Example: what would have become of the requests that a real service was asked
+  tailgov observe --port 6379 --duration 10min --record redis.rec
+  tailgov simulate --recording redis.rec --slo p99:500us`;
 
 export function simulateCommand(): Command {
   return new Command('simulate')
@@ -83,7 +92,10 @@ export function simulateCommand(): Command {
     .option('--seed <number>', 'of arrivals and demands: the same seed, the same requests', '1')
     .option('--seeds <number>', 'so many seeds, from --seed on', '1')
     .option('--threads <number>', 'threads of a sweep (default: one for each CPU)')
-    .option('--cores <number>', 'cores of the simulated server', String(xeonSilver4114.power.coreCount))
+    .option('--recording <file>', 'replay what `observe --record` recorded, in place of a workload and a trace')
+    .option('--slo <objective>', "such as p99:5ms (default: the workload's or the recording's)")
+    .option('--power <file>', `the server's frequencies and power (default: a ${xeonSilver4114.power.name})`)
+    .option('--cores <number>', 'cores of the simulated server (default: all; in a replay, as many as served)')
     .addOption(
       new Option('--planner <strategy>', 'what a level becomes: slower, fewer cores, or what draws least of both')
         .choices(STRATEGIES)
@@ -99,15 +111,23 @@ export function simulateCommand(): Command {
     .action(simulate);
 }
 
-async function simulate(options: SimulateOptions): Promise<void> {
-  const durationNs = durationOption(options.duration);
+async function simulate(options: SimulateOptions, command: Command): Promise<void> {
+  const server = serverOption(options.power);
+  const replayed = options.recording === undefined ? null : recordingOption(options.recording, options.slo, server);
+  if (replayed !== null) refuseWithRecording(command);
+  const given = command.getOptionValueSource('duration') !== 'default';
+  const durationNs =
+    replayed === null || given ? durationOption(options.duration) : Math.min(LONGEST_NS, replayed.replay.lengthNs);
   const workloadNames = [...new Set(options.workload ?? ['microservice'])];
   const traceNames = [...new Set(options.trace ?? ['step'])];
   workloadNames.forEach(workloadNamed);
   const traces = traceNames.map((name) => traceNamed(name, durationNs));
   const seed = wholeNumber('--seed', options.seed, Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER);
   const seeds = seedsFrom(seed, wholeNumber('--seeds', options.seeds, 1, MOST_SEEDS));
-  const cores = wholeNumber('--cores', options.cores, 1, MOST_CORES);
+  const cores =
+    options.cores === undefined
+      ? (replayed?.replay.workers ?? server.power.coreCount)
+      : wholeNumber('--cores', options.cores, 1, MOST_CORES);
   const threads =
     options.threads === undefined ? undefined : wholeNumber('--threads', options.threads, 1, MOST_THREADS);
   const uncovered = workloadNames.find((name) => workloadNamed(name).dispatch.kind !== 'central');
@@ -122,39 +142,26 @@ async function simulate(options: SimulateOptions): Promise<void> {
   const reference = options.reference === true;
   const strategy = STRATEGIES.find((each) => each === options.planner) ?? 'frequency';
   if (workloadNames.length > 1 || traceNames.length > 1 || seeds.length > 1) {
-    if (options.report !== undefined) {
-      throw new UsageError('--report: shows one workload under one trace with one seed, expected no more of each');
-    }
-    if (strategy !== 'frequency') {
-      throw new UsageError(
-        `--planner ${strategy}: expected one workload, trace and seed, since sweeps plan by frequency`,
-      );
-    }
+    refuseInSweep(options);
     const plan = {
-      policies: runners,
-      workloads: workloadNames,
-      traces: traceNames,
-      seeds,
-      cores,
-      durationNs,
-      reference,
+      ...{ policies: runners, workloads: workloadNames, traces: traceNames, seeds, cores, durationNs, reference },
     };
     await sweepCommand(plan, { threads, json: options.json === true });
     return;
   }
-  const workload = workloadNamed(workloadNames[0]!);
-  const slo = sloOf(workload);
-  const server = xeonSilver4114;
+  const workload = replayed?.workload ?? workloadNamed(workloadNames[0]!);
+  const slo = replayed?.slo ?? sloOption(options.slo, { quantile: 0.99, latencyNs: workload.sloLatencyNs });
   const result = await untilInterrupted({
     ...{ policies, workload, trace: traces[0]!, server, cores, seed, durationNs, slo, strategy, reference },
+    ...(replayed === null ? {} : { service: replayed.replay.service }),
     clock: systemClock,
   });
   const study: Study = {
     ...result,
     policies: runners.map(({ name }) => name),
     baseline: 0,
-    workload: workloadNames[0]!,
-    trace: traceNames[0]!,
+    workload: options.recording === undefined ? workloadNames[0]! : basename(options.recording),
+    trace: replayed === null ? traceNames[0]! : 'its recorded arrivals',
     slo,
   };
   if (options.report !== undefined) {
@@ -162,7 +169,57 @@ async function simulate(options: SimulateOptions): Promise<void> {
     writeFileSync(options.report, buildReport(simulationReport(study, context)));
     process.stderr.write(`Report: ${resolve(options.report)}\n`);
   }
-  process.stdout.write(`${(options.json === true ? jsonLines(study) : tableLines(study, cores, seed)).join('\n')}\n`);
+  const lines = options.json === true ? jsonLines(study) : tableLines(study, cores, seed);
+  const notes =
+    replayed === null ? [] : [...replayed.replay.notes, ...predictionNotes(study, runners, server, replayed)];
+  process.stdout.write(`${lines.join('\n')}\n`);
+  // Beside the figures, so that programs that read these go on undisturbed.
+  if (notes.length > 0) (options.json === true ? process.stderr : process.stdout).write(`${notes.join('\n')}\n`);
+}
+
+/** What a sweep has no place for. @throws UsageError */
+function refuseInSweep({ report, planner, slo, power }: SimulateOptions): void {
+  const refused = [
+    ...(report === undefined ? [] : ['--report: shows one workload under one trace with one seed']),
+    ...(planner === 'frequency' ? [] : [`--planner ${planner}: sweeps plan by frequency`]),
+    ...(slo === undefined ? [] : [`--slo ${slo}: sweeps keep the objectives of their workloads`]),
+    ...(power === undefined ? [] : [`--power ${power}: sweeps simulate a ${xeonSilver4114.power.name}`]),
+  ];
+  if (refused.length > 0) throw new UsageError(`${refused[0]}, expected one workload, trace and seed`);
+}
+
+/** What would be given and then not used. @throws UsageError */
+function refuseWithRecording(command: Command): void {
+  for (const name of ['workload', 'trace', 'seeds', 'reference']) {
+    const source = command.getOptionValueSource(name);
+    if (source !== undefined && source !== 'default') {
+      throw new UsageError(`--${name}: does not go with --recording, which brings its own requests`);
+    }
+  }
+}
+
+/** Where a policy that is simulated is the one of the dry run: what that predicted beside what the plant says. */
+function predictionNotes(
+  study: Study,
+  runners: readonly Runner[],
+  server: ServerModel,
+  { predicted, slo }: ReplayedInput,
+): string[] {
+  if (predicted === null) return [];
+  const index = runners.findIndex(
+    ({ reference }) => 'file' in reference && basename(reference.file) === basename(predicted.policy),
+  );
+  const run = study.runs[index];
+  if (run === undefined) return [`The dry run predicted for ${predicted.policy}, which is not among these policies.`];
+  const highestKhz = Math.max(...server.machine.domains.map(({ maxKhz }) => maxKhz));
+  const levels = run.points.map(({ frequencyKhz }) => frequencyKhz / highestKhz);
+  return [
+    predictionLine(predicted, {
+      quantileNs: run.latency.quantileNs(slo.quantile),
+      violationRatio: run.requests === 0 ? 0 : run.overSlo / run.requests,
+      meanLevel: levels.reduce((sum, level) => sum + level, 0) / Math.max(1, levels.length),
+    }),
+  ];
 }
 
 interface Runner {

@@ -4,8 +4,9 @@ import { kernelOwners, rememberedOwners } from '../actuator/cpu-owners.ts';
 import type { Clock } from '../core/clock.ts';
 import { systemClock } from '../core/clock.ts';
 import type { Actuator } from '../core/actuator.ts';
+import { UsageError } from '../core/errors.ts';
 import type { Planner } from '../core/planner.ts';
-import type { Sensor } from '../core/sensor.ts';
+import type { Sensor, Snapshot } from '../core/sensor.ts';
 import type { SysfsTree } from '../core/sysfs-tree.ts';
 import type { Slo } from '../core/slo.ts';
 import { GovernorLoop } from '../loop/governor-loop.ts';
@@ -18,6 +19,7 @@ import { realTree } from '../sysfs/real-tree.ts';
 import { choosePowerModel } from '../telemetry/metrics-power.ts';
 import { alarmBudget } from './alarm-budget.ts';
 import { createPlanner } from './create-planner.ts';
+import { DryRunRecorder, type RecordRequest } from './dry-run-recorder.ts';
 import { followingPlanner } from './following-planner.ts';
 import { governedService } from './governed-service.ts';
 import { locateServices } from './locate-services.ts';
@@ -31,6 +33,8 @@ export interface GovernorOptions {
   readonly sysfsRoot: string;
   readonly journalPath: string;
   readonly log: ComposeLog;
+  /** In dry run: a file for every request that is measured and for what is predicted. */
+  readonly record?: RecordRequest;
 }
 
 /** A loop over the real sensor, with everything that must be closed after it. */
@@ -40,6 +44,7 @@ export interface Governor {
   readonly sensor: Sensor;
   readonly actuator: Actuator;
   readonly planner: Planner;
+  readonly recorder: DryRunRecorder | null;
   /** Whether a change to this config takes another sensor: opening one takes about as long as a tick's interval. */
   needsAnotherSensor(config: Config): boolean;
   /**
@@ -82,19 +87,28 @@ export function composeGovernor(options: GovernorOptions): Governor {
       (machine) => createPlanner(machine, { strategy, limits, services: coreLimits, power }),
     );
   };
-  const openOn = (targets: readonly TargetSpec[]) => openSensor({ targets, clock, log });
+  const openOn = (targets: readonly TargetSpec[], record: boolean) => openSensor({ targets, clock, log, record });
   /** Dry run puts its prediction between the sensor and the loop. */
   const shown = (opened: Sensor): Sensor =>
     dryRun
       ? predictingSensor(
-          opened,
+          tapped(opened, (snapshots) => recorder?.measured(snapshots[0]!)),
           (target) => loop.levelOf(target),
           (target) => sloOf(current, target),
         )
       : opened;
 
   let planner = plannerFor(config);
-  let measured = openOn(config.services.map(targetOf));
+  const { record } = options;
+  if (record !== undefined && config.services.length !== 1) {
+    throw new UsageError(`--record ${record.file}: ${config.services.length} services, expected one: a file holds one`);
+  }
+  let measured = openOn(config.services.map(targetOf), record !== undefined);
+  const recorder =
+    record === undefined
+      ? null
+      : new DryRunRecorder({ ...record, sensor: measured, service: config.services[0]!, tree: base, clock });
+  const endRecording = () => recorder?.close().forEach((line) => log('info', line));
   let sensor = shown(measured);
   let services = config.services.map(governedService);
   const loop: GovernorLoop = new GovernorLoop({
@@ -108,6 +122,7 @@ export function composeGovernor(options: GovernorOptions): Governor {
   return {
     loop,
     actuator,
+    recorder,
     get sensor() {
       return sensor;
     },
@@ -121,7 +136,10 @@ export function composeGovernor(options: GovernorOptions): Governor {
       const nextServices = next.services.map((service) => unchanged(service) ?? governedService(service));
       const before = measured;
       // The old one measures on until the new one does; both count the same sockets, each for itself.
-      if (!measured.retarget(targets)) measured = openOn(targets);
+      if (!measured.retarget(targets)) {
+        measured = openOn(targets, false);
+        endRecording();
+      }
       if (measured !== before) sensor = shown(measured);
       current = next;
       planner = nextPlanner;
@@ -130,6 +148,7 @@ export function composeGovernor(options: GovernorOptions): Governor {
       if (measured !== before) before.close();
     },
     close() {
+      endRecording();
       sensor.close();
       tree.close();
     },
@@ -142,6 +161,19 @@ export function composeGovernor(options: GovernorOptions): Governor {
     return services.find((service) => service.name === name);
   }
 }
+
+/** The sensor, with somebody who looks on. */
+const tapped = (sensor: Sensor, onRead: (snapshots: readonly Snapshot[]) => void): Sensor => ({
+  method: sensor.method,
+  unit: sensor.unit,
+  ...(sensor.alarms === undefined ? {} : { alarms: sensor.alarms }),
+  read(urgent) {
+    const snapshots = sensor.read(urgent);
+    onRead(snapshots);
+    return snapshots;
+  },
+  close: () => sensor.close(),
+});
 
 /** The same names with the same ports, in any order. */
 function sameServers(a: Config, b: Config): boolean {

@@ -3,6 +3,7 @@ import type { TickReport } from '../core/tick-report.ts';
 import { NS_PER_MS } from '../core/units.ts';
 import { GovernorLoop } from '../loop/governor-loop.ts';
 import type { PlanStrategy } from '../core/planner.ts';
+import type { CompletionObserver } from '../plant/plant.ts';
 import { idleStatesOf, type ServerModel } from '../plant/server-model.ts';
 import type { ServiceModel } from '../plant/service-model.ts';
 import { Simulation } from '../plant/simulation.ts';
@@ -20,6 +21,8 @@ export interface SimulatedGovernorOptions {
   readonly seed: number;
   /** What levels become; `frequency` where not given. */
   readonly strategy?: PlanStrategy;
+  /** Sees every request leave. */
+  readonly onCompletion?: CompletionObserver;
 }
 
 /** The loop of a real machine on a simulated one, whose time passes only when it is told to. */
@@ -35,12 +38,13 @@ const ANSWER_NS = 0.5 * NS_PER_MS;
 
 /** @throws RangeError when the models contradict themselves or the machine */
 export function composeSimulation(options: SimulatedGovernorOptions): SimulatedGovernor {
-  const { server, service, policy, slo, seed, strategy = 'frequency' } = options;
+  const { server, service, policy, slo, seed, strategy = 'frequency', onCompletion } = options;
   const simulation = new Simulation({
     server,
     services: [{ ...service, sloLatencyNs: slo.latencyNs }],
     seed,
     alarms: alarmBudget(slo, policy.intervalMs),
+    ...(onCompletion === undefined ? {} : { onCompletion }),
   });
   const { sensor, actuator, clock } = simulation;
   const loop = new GovernorLoop({

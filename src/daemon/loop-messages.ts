@@ -10,6 +10,8 @@ export interface LoopThreadData {
   /** The config and its policies, as the main thread has read and checked them. */
   readonly sources: ConfigSources;
   readonly dryRun: boolean;
+  /** In dry run: where every request is recorded. */
+  readonly record?: { readonly file: string; readonly limitBytes: number };
   readonly sysfsRoot: string;
   readonly journalPath: string;
   readonly scheduling: Scheduling;

@@ -41,6 +41,7 @@ export function runLoopThread(): void {
       dryRun: data.dryRun,
       sysfsRoot: data.sysfsRoot,
       journalPath: data.journalPath,
+      ...(data.record === undefined ? {} : { record: data.record }),
       log: (level, message) => post({ type: 'log', level, message }),
     });
     govern(governor, config, loader, data, port, post);
@@ -115,7 +116,9 @@ function govern(
     const urgent = alarms.some((alarm) => !answered.has(keyOf(alarm)));
     if (timed || urgent) {
       const nowNs = systemClock.monotonicNs();
+      const levelBefore = levelOf(governor);
       const report = loop.tick(timed ? dueNs : nowNs, alarms);
+      governor.recorder?.predicted(loop.snapshots[0]!, levelBefore);
       post({ type: 'tick', report, missed, times: loop.snapshots.map(timesMessage) });
       for (const alarm of alarms) answered.add(keyOf(alarm));
       if (governor.actuator.machine !== machine || governor.sensor.method !== method) {
@@ -206,6 +209,8 @@ function govern(
   }
 }
 
+/** Of the first service, which alone is recorded. */
+const levelOf = ({ loop, recorder }: Governor) => (recorder === null ? 1 : loop.levelOf(recorder.service));
 const keyOf = ({ target, kind }: Alarm) => `${kind} ${target}`;
 const intervalOf = (loop: GovernorLoop) => BigInt(Math.round(loop.intervalMs * NS_PER_MS));
 

@@ -28,6 +28,8 @@ import { statusLine } from './status-line.ts';
 export interface DaemonOptions {
   readonly configFile: string;
   readonly dryRun: boolean;
+  /** In dry run: where every request is recorded. */
+  readonly record?: { readonly file: string; readonly limitBytes: number };
   /** Stands in for /sys. */
   readonly sysfsRoot: string;
   readonly runtimeDirectory: string;
@@ -251,6 +253,7 @@ class Daemon implements ControlTarget {
     const data: LoopThreadData = {
       sources: this.#sources,
       dryRun: this.#options.dryRun,
+      ...(this.#options.record === undefined ? {} : { record: this.#options.record }),
       sysfsRoot: this.#options.sysfsRoot,
       journalPath: this.#journalPath,
       scheduling: this.#options.scheduling ?? 'auto',

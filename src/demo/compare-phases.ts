@@ -16,7 +16,9 @@ export function judge(baseline: PhaseSummary, governed: PhaseSummary): Verdict {
   const energy = cheaper
     ? `${governed.name} saved ${percent(saved)} of the modelled energy that ${baseline.name} used`
     : `${governed.name} saved nothing: it used ${percent(-saved)} more modelled energy than ${baseline.name}`;
-  const p99 = `p99 was ${ms(governed.sensor.p99Ms)} by the sensor and ${ms(governed.clientFromDue.p99Ms)} by the client`;
+  const p99 = governed.simulated
+    ? `simulated p99 was ${ms(governed.sensor.p99Ms)}`
+    : `p99 was ${ms(governed.sensor.p99Ms)} by the sensor and ${ms(governed.clientFromDue.p99Ms)} by the client`;
   const kept =
     sensorKept && clientKept
       ? `within ${slo}`
@@ -24,10 +26,10 @@ export function judge(baseline: PhaseSummary, governed: PhaseSummary): Verdict {
         ? `over ${slo}`
         : `${sensorKept ? 'within' : 'over'} ${slo} by the sensor's account but ${clientKept ? 'within' : 'over'} it by the client's`;
   const baselineMissed = baseline.sensor.p99Ms > baseline.sloMs || baseline.clientFromDue.p99Ms > baseline.sloMs;
-  const excuse =
-    baselineMissed && !(sensorKept && clientKept)
-      ? `; ${baseline.name} missed it, too (${ms(baseline.sensor.p99Ms)} by the sensor, ${ms(baseline.clientFromDue.p99Ms)} by the client)`
-      : '';
+  const itsP99 = baseline.simulated
+    ? ms(baseline.sensor.p99Ms)
+    : `${ms(baseline.sensor.p99Ms)} by the sensor, ${ms(baseline.clientFromDue.p99Ms)} by the client`;
+  const excuse = baselineMissed && !(sensorKept && clientKept) ? `; ${baseline.name} missed it, too (${itsP99})` : '';
   return {
     text: `${energy}; ${p99}, ${kept}${excuse}.`,
     tone: sensorKept && clientKept ? (cheaper ? 'good' : 'mixed') : 'bad',
@@ -47,16 +49,21 @@ export function comparisonRows(baseline: PhaseSummary, governed: PhaseSummary): 
     '',
   ];
   const count = (value: number) => value.toFixed(0);
+  const sensor = governed.simulated ? 'simulated' : 'kernel sensor';
+  // On the plant the client sees what the sensor sees.
+  const ofClient = (...rows: string[][]) => (governed.simulated ? [] : rows);
   return [
     row('energy, modelled', joules, (run) => run.energyJ),
     row('mean power, modelled', watts, (run) => run.meanPowerW),
-    row('p99, kernel sensor', ms, (run) => run.sensor.p99Ms),
-    row('p99, client from write', ms, (run) => run.clientFromWrite.p99Ms),
-    row('p99, client from due instant', ms, (run) => run.clientFromDue.p99Ms),
-    row('p50, kernel sensor', ms, (run) => run.sensor.p50Ms),
-    row('p50, client from due instant', ms, (run) => run.clientFromDue.p50Ms),
-    bare('over the SLO, kernel sensor', (run) => percent(run.sensor.overSloRatio, 2)),
-    bare('over the SLO, client from due', (run) => percent(run.clientFromDue.overSloRatio, 2)),
+    row(`p99, ${sensor}`, ms, (run) => run.sensor.p99Ms),
+    ...ofClient(
+      row('p99, client from write', ms, (run) => run.clientFromWrite.p99Ms),
+      row('p99, client from due instant', ms, (run) => run.clientFromDue.p99Ms),
+    ),
+    row(`p50, ${sensor}`, ms, (run) => run.sensor.p50Ms),
+    ...ofClient(row('p50, client from due instant', ms, (run) => run.clientFromDue.p50Ms)),
+    bare(`over the SLO, ${sensor}`, (run) => percent(run.sensor.overSloRatio, 2)),
+    ...ofClient(bare('over the SLO, client from due', (run) => percent(run.clientFromDue.overSloRatio, 2))),
     row(
       'throughput',
       (value) => `${value.toFixed(0)} rps`,
@@ -65,8 +72,10 @@ export function comparisonRows(baseline: PhaseSummary, governed: PhaseSummary): 
     row('mean frequency', formatKhz, (run) => run.meanFrequencyKhz),
     bare('busy share of the core', (run) => percent(run.busyRatio)),
     bare('frequency changes', (run) => count(run.frequencyChanges)),
-    bare('requests, sensor / client', (run) => `${run.requests} / ${run.clientFromDue.count}`),
-    bare('client late, p50 / p99', (run) => `${ms(run.clientLate.p50Ms)} / ${ms(run.clientLate.p99Ms)}`),
+    ...ofClient(
+      bare('requests, sensor / client', (run) => `${run.requests} / ${run.clientFromDue.count}`),
+      bare('client late, p50 / p99', (run) => `${ms(run.clientLate.p50Ms)} / ${ms(run.clientLate.p99Ms)}`),
+    ),
   ];
 }
 

@@ -19,6 +19,7 @@ import { DEMO_PROFILE } from './load-schedule.ts';
 import { PREFERRED_NICENESS } from './part.ts';
 import type { PhaseRecord } from './phase-record.ts';
 import type { DemoResult } from './run-demo.ts';
+import { demoServer } from './simulated-server.ts';
 import { clipSpans, frequencyChanges, quantileOf, spanEnergyJ } from './summarize-phase.ts';
 
 export interface DemoReportContext {
@@ -28,17 +29,24 @@ export interface DemoReportContext {
   readonly finishedAt: Date;
 }
 
+/** What a demo on the plant is, in one sentence. */
+export const SIMULATED_NOTE =
+  'Simulated: server, client, sensor, silicon and time are models. The loop, its controllers and its policies are the very ones that govern a machine.';
+
 /** The demo's result as a report. */
 export function demoReport(result: DemoResult, context: DemoReportContext): ReportData {
-  const { records, summaries } = result;
+  const { records, summaries, simulatedBecause } = result;
   const [baseline, governed] = summaries;
+  const source = simulatedBecause === null ? 'kernel sensor' : 'simulated';
   const verdict = judge(baseline, governed);
   return {
-    title: `tailgov demo: ${governed.name} against ${baseline.name}`,
+    title: `tailgov demo${simulatedBecause === null ? '' : ', simulated'}: ${governed.name} against ${baseline.name}`,
     verdict: verdict.text,
     verdictTone: verdict.tone,
     introduction: [
-      'Real: the server, its sockets, the client, the kernel sensor, the governor and its writes. Modelled: the silicon, a mock of the cpufreq files whose frequency decides how long the server works for a request, and with it power and energy.',
+      simulatedBecause === null
+        ? 'Real: the server, its sockets, the client, the kernel sensor, the governor and its writes. Modelled: the silicon, a mock of the cpufreq files whose frequency decides how long the server works for a request, and with it power and energy.'
+        : `${SIMULATED_NOTE} Why: ${simulatedBecause}.`,
       ...caveats(baseline, governed),
     ],
     keyFigures: [
@@ -53,15 +61,19 @@ export function demoReport(result: DemoResult, context: DemoReportContext): Repo
         note: `${baseline.name}: ${watts(baseline.meanPowerW)}`,
       },
       {
-        label: 'p99, kernel sensor',
+        label: `p99, ${source}`,
         value: ms(governed.sensor.p99Ms),
         note: `${baseline.name}: ${ms(baseline.sensor.p99Ms)}; SLO ${ms(context.sloMs)}`,
       },
-      {
-        label: 'p99, client',
-        value: ms(governed.clientFromDue.p99Ms),
-        note: `${baseline.name}: ${ms(baseline.clientFromDue.p99Ms)}; from the instant due`,
-      },
+      ...(simulatedBecause === null
+        ? [
+            {
+              label: 'p99, client',
+              value: ms(governed.clientFromDue.p99Ms),
+              note: `${baseline.name}: ${ms(baseline.clientFromDue.p99Ms)}; from the instant due`,
+            },
+          ]
+        : []),
       {
         label: 'mean frequency',
         value: formatKhz(governed.meanFrequencyKhz),
@@ -78,16 +90,30 @@ export function demoReport(result: DemoResult, context: DemoReportContext): Repo
 }
 
 /** The comparison, as it is printed, too. */
-export function comparisonTable({ summaries: [baseline, governed] }: DemoResult): ReportTable {
+export function comparisonTable({ summaries: [baseline, governed], simulatedBecause }: DemoResult): ReportTable {
   return {
     title: 'Both runs',
     columns: ['', baseline.name, governed.name, 'difference'],
     rows: comparisonRows(baseline, governed),
-    note: 'Power and energy are modelled, everything else is measured. The sensor counts from the arrival at the server’s socket to the last byte of the reply; the client’s own delay and the way there and back come on top of it.',
+    note:
+      simulatedBecause !== null
+        ? SIMULATED_NOTE
+        : 'Power and energy are modelled, everything else is measured. The sensor counts from the arrival at the server’s socket to the last byte of the reply; the client’s own delay and the way there and back come on top of it.',
   };
 }
 
-function demoCharts({ records, windowMs }: DemoResult, sloMs: number): ReportChart[] {
+function demoCharts(result: DemoResult, sloMs: number): ReportChart[] {
+  const simulated = result.simulatedBecause !== null;
+  // On the plant the client sees what the sensor sees.
+  return chartsOf(result, sloMs).flatMap((chart) => {
+    const series = simulated ? chart.series.filter(({ label }) => !label.startsWith('client')) : chart.series;
+    return simulated && chart.title === SENSOR_CHECK ? [] : [{ ...chart, series }];
+  });
+}
+
+const SENSOR_CHECK = 'Is the sensor right?';
+
+function chartsOf({ records, windowMs }: DemoResult, sloMs: number): ReportChart[] {
   const each = (series: (record: PhaseRecord, run: number) => ReportSeries | ReportSeries[]) =>
     records.flatMap((record, run) => series(record, run));
   const slo = { label: `SLO ${ms(sloMs)}`, axis: 'y', value: sloMs } as const;
@@ -187,7 +213,7 @@ function demoCharts({ records, windowMs }: DemoResult, sloMs: number): ReportCha
     },
     {
       ...overTime,
-      title: 'Is the sensor right?',
+      title: SENSOR_CHECK,
       note: `p99 of each ${window}: the sensor’s, and the client’s from the write (dashed), which includes its own delays.`,
       yLabel: 'ms',
       series: each((record, run) => [
@@ -317,83 +343,116 @@ function decisionTable(record: PhaseRecord): ReportTable {
   };
 }
 
-function demoFacts({ records, summaries, windowMs }: DemoResult, context: DemoReportContext): ReportFacts[] {
+function demoFacts(result: DemoResult, context: DemoReportContext): ReportFacts[] {
+  return [
+    result.simulatedBecause === null ? measuredFacts(result, context) : simulatedFacts(result, context),
+    MODELLED,
+  ];
+}
+
+function loadText({ schedule, durationMs }: PhaseRecord, seed: number): string {
+  const profile = DEMO_PROFILE.map(
+    ({ at, load }) => `${(load * 100).toFixed(0)} % at ${((at * durationMs) / 1000).toFixed(1)} s`,
+  ).join(', ');
+  return `seed ${seed}, ${schedule.dueMs.length} requests in ${durationMs / 1000} s, Poisson, ${profile} of the capacity at full speed`;
+}
+
+function simulatedFacts({ records, simulatedBecause }: DemoResult, context: DemoReportContext): ReportFacts {
+  const [baseline, governed] = records;
+  return {
+    title: 'Simulated, and how',
+    items: [
+      { label: 'why', value: simulatedBecause ?? '' },
+      {
+        label: 'plant',
+        value: `one core with one queue, served in order of arrival; requests arrive when due; a change of frequency takes ${demoServer.transitionLatencyNs / NS_PER_MS} ms`,
+      },
+      {
+        label: 'governor',
+        value: `the loop of tailgov ${context.version}, policies ${baseline.policyFile} and ${governed.policyFile}; it ticks on time, and is woken by the alarms that the kernel would raise`,
+      },
+      { label: 'SLO', value: `p99 ≤ ${ms(context.sloMs)}` },
+      { label: 'load', value: loadText(governed, context.seed) },
+      {
+        label: 'not modelled',
+        value: 'the network, the scheduler, other processes, garbage collection, a client that is late',
+      },
+    ],
+  };
+}
+
+function measuredFacts({ records, summaries, windowMs }: DemoResult, context: DemoReportContext): ReportFacts {
   const [baseline, governed] = records;
   const perRun = (value: (record: PhaseRecord, run: number) => string) =>
     records.map((record, run) => `${record.name}: ${value(record, run)}`).join('; ');
   const cpuNames = [...new Set(cpus().map(({ model }) => model))].join(', ');
-  return [
-    {
-      title: 'Measured, and with what',
-      items: [
-        {
-          label: 'machine',
-          value: `${cpus().length} CPUs (${cpuNames}), ${(totalmem() / 2 ** 30).toFixed(0)} GiB, Linux ${release()}, Node ${process.version}`,
-        },
-        {
-          label: 'sensor',
-          value: `eBPF, method ${governed.sensorMethod}; opened a second time by the demo, beside the daemon’s, and read every ${windowMs / 1000} s`,
-        },
-        {
-          label: 'governor',
-          value: `tailgov ${context.version}, frequency method ${governed.actuatorMethod}, policies ${baseline.policyFile} and ${governed.policyFile}`,
-        },
-        {
-          label: 'priority',
-          value: perRun(({ preferred }) =>
-            preferred
-              ? `server and client at niceness ${PREFERRED_NICENESS}`
-              : 'like everything else, more was refused',
-          ),
-        },
-        { label: 'SLO', value: `p99 ≤ ${ms(context.sloMs)}` },
-        {
-          label: 'server',
-          value:
-            'HTTP with keep-alive, one worker; a request’s work is real and takes its cycles ÷ the frequency that the mock shows while it is done',
-        },
-        {
-          label: 'client',
-          value: `an open loop: requests leave when due, each on a free connection (${perRun((_, run) => `${summaries[run]!.connections} open at the end`)})`,
-        },
-        {
-          label: 'load',
-          value: `seed ${context.seed}, ${governed.schedule.dueMs.length} requests in ${governed.durationMs / 1000} s, Poisson, ${DEMO_PROFILE.map(({ at, load }) => `${(load * 100).toFixed(0)} % at ${((at * governed.durationMs) / 1000).toFixed(1)} s`).join(', ')} of the capacity at full speed`,
-        },
-        {
-          label: 'how late the client was (p50 / p99)',
-          value: perRun(
-            (_, run) => `${ms(summaries[run]!.clientLate.p50Ms)} / ${ms(summaries[run]!.clientLate.p99Ms)}`,
-          ),
-        },
-        {
-          label: 'time in which the server was ready and had no CPU',
-          value: perRun((_, run) => waitText(summaries[run]!.cpuWaitRatio)),
-        },
-        {
-          label: 'controls as before when the daemon had ended',
-          value: perRun(({ notRestored }) => (notRestored.length === 0 ? 'all' : `not ${notRestored.join(', ')}`)),
-        },
-      ],
-    },
-    {
-      title: 'Modelled, and how',
-      items: [
-        {
-          label: 'silicon',
-          value: `${DEMO_MOCK}: cpufreq files with the kernel’s semantics; the server is its CPU 0, everything else of it idles`,
-        },
-        {
-          label: 'cost of a request',
-          value: `log-normal, mean ${(MEAN_CYCLES / 1e6).toFixed(2)} million cycles (${(MEAN_CYCLES / FULL_SPEED_KHZ).toFixed(2)} ms at ${formatKhz(FULL_SPEED_KHZ)}), sigma ${CYCLES_SIGMA}; sockets and HTTP around it are real and counted with ${WORK_AROUND_MS} ms; capacity at full speed ${CAPACITY_RPS.toFixed(0)} requests/s`,
-        },
-        { label: 'power model', value: `${DEMO_POWER_MODEL.name}: ${describePowerModel(DEMO_POWER_MODEL)}` },
-        { label: 'its source', value: DEMO_POWER_MODEL.source },
-        { label: 'it leaves out', value: DEMO_POWER_MODEL.leavesOut },
-      ],
-    },
-  ];
+  return {
+    title: 'Measured, and with what',
+    items: [
+      {
+        label: 'machine',
+        value: `${cpus().length} CPUs (${cpuNames}), ${(totalmem() / 2 ** 30).toFixed(0)} GiB, Linux ${release()}, Node ${process.version}`,
+      },
+      {
+        label: 'sensor',
+        value: `eBPF, method ${governed.sensorMethod}; opened a second time by the demo, beside the daemon’s, and read every ${windowMs / 1000} s`,
+      },
+      {
+        label: 'governor',
+        value: `tailgov ${context.version}, frequency method ${governed.actuatorMethod}, policies ${baseline.policyFile} and ${governed.policyFile}`,
+      },
+      {
+        label: 'priority',
+        value: perRun(({ preferred }) =>
+          preferred ? `server and client at niceness ${PREFERRED_NICENESS}` : 'like everything else, more was refused',
+        ),
+      },
+      { label: 'SLO', value: `p99 ≤ ${ms(context.sloMs)}` },
+      {
+        label: 'server',
+        value:
+          'HTTP with keep-alive, one worker; a request’s work is real and takes its cycles ÷ the frequency that the mock shows while it is done',
+      },
+      {
+        label: 'client',
+        value: `an open loop: requests leave when due, each on a free connection (${perRun((_, run) => `${summaries[run]!.connections} open at the end`)})`,
+      },
+      {
+        label: 'load',
+        value: loadText(governed, context.seed),
+      },
+      {
+        label: 'how late the client was (p50 / p99)',
+        value: perRun((_, run) => `${ms(summaries[run]!.clientLate.p50Ms)} / ${ms(summaries[run]!.clientLate.p99Ms)}`),
+      },
+      {
+        label: 'time in which the server was ready and had no CPU',
+        value: perRun((_, run) => waitText(summaries[run]!.cpuWaitRatio)),
+      },
+      {
+        label: 'controls as before when the daemon had ended',
+        value: perRun(({ notRestored }) => (notRestored.length === 0 ? 'all' : `not ${notRestored.join(', ')}`)),
+      },
+    ],
+  };
 }
+
+const MODELLED: ReportFacts = {
+  title: 'Modelled, and how',
+  items: [
+    {
+      label: 'silicon',
+      value: `${DEMO_MOCK}: cpufreq files with the kernel’s semantics; the server is its CPU 0, everything else of it idles`,
+    },
+    {
+      label: 'cost of a request',
+      value: `log-normal, mean ${(MEAN_CYCLES / 1e6).toFixed(2)} million cycles (${(MEAN_CYCLES / FULL_SPEED_KHZ).toFixed(2)} ms at ${formatKhz(FULL_SPEED_KHZ)}), sigma ${CYCLES_SIGMA}; sockets and HTTP around it are real and counted with ${WORK_AROUND_MS} ms; capacity at full speed ${CAPACITY_RPS.toFixed(0)} requests/s`,
+    },
+    { label: 'power model', value: `${DEMO_POWER_MODEL.name}: ${describePowerModel(DEMO_POWER_MODEL)}` },
+    { label: 'its source', value: DEMO_POWER_MODEL.source },
+    { label: 'it leaves out', value: DEMO_POWER_MODEL.leavesOut },
+  ],
+};
 
 function highestGhz(tick: TickReport): number | null {
   const known = tick.applied.frequencies.flatMap(({ appliedKhz }) => (appliedKhz === null ? [] : [appliedKhz]));

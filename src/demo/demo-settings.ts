@@ -7,6 +7,7 @@ export const DEMO_POWER_MODEL = corei7_1165g7;
 export const SERVER_DOMAIN = 'policy0';
 export const SERVER_FREQUENCY_FILE = `devices/system/cpu/cpufreq/${SERVER_DOMAIN}/scaling_cur_freq`;
 export const FULL_SPEED_KHZ = 4_700_000;
+export const LOWEST_SPEED_KHZ = 400_000;
 
 /** What a request costs: 1.5 ms at full speed in the mean, log-normal; one in a hundred takes 2.8 times as long. */
 export const MEAN_CYCLES = 7_050_000;

@@ -12,7 +12,7 @@ const POWER_WINDOW_MS = 1000;
 export function demoView(progress: DemoProgress, options: LiveViewOptions): string[] {
   return liveView(
     {
-      heading: `tailgov demo ${progress.phase + 1}/2: ${progress.name}`,
+      heading: `tailgov demo ${progress.phase + 1}/2${progress.simulated ? ', simulated' : ''}: ${progress.name}`,
       ticks: progress.ticks,
       spanMs: progress.phaseMs,
       progress: { elapsedMs: progress.elapsedMs, totalMs: progress.phaseMs },
@@ -23,7 +23,11 @@ export function demoView(progress: DemoProgress, options: LiveViewOptions): stri
           value: `${joules(energySoFar(progress.spans, progress.startMs, progress))} modelled${againstBaseline(progress)}`,
         },
       ],
-      notes: ['All real but the silicon, which is modelled. Ctrl-C ends it.'],
+      notes: [
+        progress.simulated
+          ? 'All simulated: server, client, sensor and silicon; the loop is the real one. Ctrl-C ends it.'
+          : 'All real but the silicon, which is modelled. Ctrl-C ends it.',
+      ],
     },
     options,
   );
@@ -35,7 +39,7 @@ export function demoLine(progress: DemoProgress): string {
   const tick = progress.ticks.at(-1);
   const service = tick?.services[0];
   const state = tick === undefined || service === undefined ? 'no tick yet' : liveLine(service, tick);
-  return `${progress.name} ${clock}: ${state}, ${watts(recentPowerW(progress))} modelled`;
+  return `${progress.name}${progress.simulated ? ', simulated' : ''} ${clock}: ${state}, ${watts(recentPowerW(progress))} modelled`;
 }
 
 function againstBaseline(progress: DemoProgress): string {

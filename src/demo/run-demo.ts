@@ -10,6 +10,7 @@ import { DEMO_PROFILE, scheduleLoad } from './load-schedule.ts';
 import { Part } from './part.ts';
 import type { PhaseRecord } from './phase-record.ts';
 import { runPhase, type PhaseProgress } from './run-phase.ts';
+import { simulatePhase } from './simulate-phase.ts';
 import { summarizePhase, type PhaseSummary } from './summarize-phase.ts';
 
 export interface DemoOptions {
@@ -23,11 +24,19 @@ export interface DemoOptions {
   readonly seed: number;
   /** Leave the temporary directory behind. */
   readonly keep: boolean;
+  /** Runs on the plant even where the kernel lets us measure. */
+  readonly simulated: boolean;
+  /** How many times faster than real time simulated time passes. */
+  readonly speed: number;
   readonly signal: AbortSignal;
   readonly onProgress: (progress: DemoProgress) => void;
+  /** Told before anything runs that it will be on the plant, and why. */
+  readonly onSimulated: (because: string) => void;
 }
 
 export interface DemoProgress extends PhaseProgress {
+  /** On the plant, not on this machine. */
+  readonly simulated: boolean;
   /** 0: the baseline, 1: the policy. */
   readonly phase: 0 | 1;
   readonly phaseMs: number;
@@ -39,29 +48,56 @@ export interface DemoResult {
   readonly records: readonly [PhaseRecord, PhaseRecord];
   readonly summaries: readonly [PhaseSummary, PhaseSummary];
   readonly windowMs: number;
+  /** Why it ran on the plant, in one sentence without a full stop; null where it ran on this machine. */
+  readonly simulatedBecause: string | null;
   /** Where everything was; null when it has been removed. */
   readonly directory: string | null;
 }
 
 /**
- * The whole loop on this machine, but for the silicon: the baseline first, then the policy, under the same load. Leaves no
- * process and, unless asked to, no file behind, whether it ends or fails.
- *
- * @throws SensorError where the kernel does not let us measure
+ * The whole loop on this machine, but for the silicon: the baseline first, then the policy, under the same load. Where the
+ * kernel does not let us measure, the same on the plant. Leaves no process and, unless asked to, no file behind, whether it
+ * ends or fails.
  */
-export async function runDemo(options: DemoOptions): Promise<DemoResult> {
-  const { sloMs, seed, signal } = options;
-  assertSensorWorks();
-  const phaseMs = options.durationMs / 2;
-  const windowMs = windowMsFor(phaseMs);
-  const schedule = scheduleLoad({
+export function runDemo(options: DemoOptions): Promise<DemoResult> {
+  const because = options.simulated ? 'it was asked for' : whyNotMeasured();
+  if (because === null) return runOnThisMachine(options);
+  options.onSimulated(because);
+  return runOnPlant(options, because);
+}
+
+/** What both runs are asked. */
+export const demoSchedule = (seed: number, durationMs: number) =>
+  scheduleLoad({
     seed,
-    durationMs: phaseMs,
+    durationMs,
     profile: DEMO_PROFILE,
     capacityRps: CAPACITY_RPS,
     meanCycles: MEAN_CYCLES,
     cyclesSigma: CYCLES_SIGMA,
   });
+
+async function runOnPlant(options: DemoOptions, simulatedBecause: string): Promise<DemoResult> {
+  const { sloMs, speed, signal } = options;
+  const durationMs = options.durationMs / 2;
+  const windowMs = windowMsFor(durationMs);
+  const schedule = demoSchedule(options.seed, durationMs);
+  const phase = (index: 0 | 1, policyFile: string, baseline: PhaseRecord | null) =>
+    simulatePhase({
+      ...{ name: policyName(policyFile), policyFile, sloMs, durationMs, windowMs, schedule, speed, signal },
+      onProgress: (progress) =>
+        options.onProgress({ ...progress, simulated: true, phase: index, phaseMs: durationMs, baseline }),
+    });
+  const baseline = await phase(0, options.baselineFile, null);
+  const governed = await phase(1, options.policyFile, baseline);
+  return resultOf([baseline, governed], options, { windowMs, simulatedBecause, directory: null });
+}
+
+async function runOnThisMachine(options: DemoOptions): Promise<DemoResult> {
+  const { sloMs, seed, signal } = options;
+  const phaseMs = options.durationMs / 2;
+  const windowMs = windowMsFor(phaseMs);
+  const schedule = demoSchedule(seed, phaseMs);
   const directory = mkdtempSync(join(tmpdir(), 'tailgov-demo-'));
   // The silicon outlives a phase: should it fail, whichever phase runs is stopped.
   const siliconFailed = new AbortController();
@@ -90,16 +126,16 @@ export async function runDemo(options: DemoOptions): Promise<DemoResult> {
         treeDirectory,
         directory: join(directory, `phase-${index + 1}`),
         signal: either,
-        onProgress: (progress) => options.onProgress({ ...progress, phase: index, phaseMs, baseline }),
+        onProgress: (progress) =>
+          options.onProgress({ ...progress, simulated: false, phase: index, phaseMs, baseline }),
       });
     const baseline = await phase(0, options.baselineFile, null);
     const governed = await phase(1, options.policyFile, baseline);
-    return {
-      records: [baseline, governed],
-      summaries: [summarizePhase(baseline, sloMs, DEMO_POWER_MODEL), summarizePhase(governed, sloMs, DEMO_POWER_MODEL)],
+    return resultOf([baseline, governed], options, {
       windowMs,
+      simulatedBecause: null,
       directory: options.keep ? directory : null,
-    };
+    });
   } finally {
     await silicon?.stop();
     ending.close();
@@ -107,14 +143,23 @@ export async function runDemo(options: DemoOptions): Promise<DemoResult> {
   }
 }
 
-/** Before anything is started: where the kernel does not let us measure there is nothing to show. */
-function assertSensorWorks(): void {
+function resultOf(
+  records: DemoResult['records'],
+  { sloMs }: DemoOptions,
+  rest: Pick<DemoResult, 'windowMs' | 'simulatedBecause' | 'directory'>,
+): DemoResult {
+  const [baseline, governed] = records.map((record) => summarizePhase(record, sloMs, DEMO_POWER_MODEL));
+  return { records, summaries: [baseline!, governed!], ...rest };
+}
+
+/** Asked before anything is started. null where the kernel lets us measure. */
+function whyNotMeasured(): string | null {
   try {
     openSensor({ targets: [{ name: 'probe', ports: [1] }] }).close();
+    return null;
   } catch (error) {
     if (!(error instanceof SensorError)) throw error;
-    const message = `the demo measures in the kernel with eBPF, which does not work here: ${error.message}`;
-    throw new SensorError(error.code, message, { cause: error });
+    return `measuring in the kernel with eBPF does not work here: ${error.message}`;
   }
 }
 

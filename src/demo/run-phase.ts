@@ -38,7 +38,7 @@ export interface PhaseProgress {
   readonly spans: readonly CoreSpan[];
 }
 
-const POLL_MS = 250;
+export const POLL_MS = 250;
 const DAEMON_START_LIMIT_MS = 40_000;
 /** How much longer than the run the daemon may live by itself, should the demo be killed. */
 const DAEMON_SPARE_MS = 30_000;
@@ -176,7 +176,7 @@ async function untilGoverning(control: ControlClient, ending: Ending): Promise<D
   }
 }
 
-function windowOf(snapshot: Snapshot, startMs: number): SensorWindow {
+export function windowOf(snapshot: Snapshot, startMs: number): SensorWindow {
   return {
     atMs: Number(snapshot.atNs) / NS_PER_MS - startMs,
     windowMs: snapshot.windowNs / NS_PER_MS,

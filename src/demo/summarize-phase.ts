@@ -17,6 +17,8 @@ export interface LatencyFigures {
 
 export interface PhaseSummary {
   readonly name: string;
+  /** On the plant, whose client sees what the sensor sees. */
+  readonly simulated: boolean;
   readonly sloMs: number;
   readonly requests: number;
   readonly throughputRps: number;
@@ -63,6 +65,7 @@ export function summarizePhase(record: PhaseRecord, sloMs: number, model: PowerM
   const late = [...load.lateMs].sort(ascending);
   return {
     name: record.name,
+    simulated: record.sensorMethod === 'simulated',
     sloMs,
     requests,
     throughputRps: requests / (durationMs / 1000),

@@ -62,11 +62,11 @@ export class RingBuffer {
     const result = libbpf().ring_buffer__consume(this.#address);
     if (result < 0) throw new NativeError(`read ${this.#scope.what}`, -result);
     let handedOut = 0;
-    while (!this.#scope.closed) {
-      const record = this.#pending.shift();
-      if (record === undefined) break;
-      handedOut++;
-      this.#onRecord(record);
+    try {
+      while (!this.#scope.closed && handedOut < this.#pending.length) this.#onRecord(this.#pending[handedOut++]!);
+    } finally {
+      // At once: taking them off the front one by one would move all the others each time.
+      this.#pending.splice(0, handedOut);
     }
     return handedOut;
   }

@@ -84,6 +84,10 @@ export class Plant {
   declare private readonly servingArrivalNs: Float64Array;
   /** When its first instruction runs; ahead of now while the core wakes up. */
   declare private readonly servingStartNs: Float64Array;
+  /** How long it will wait for others once it leaves the core. */
+  declare private readonly servingOffCoreNs: Float64Array;
+  /** By service. */
+  declare private readonly offCoreRatios: Float64Array;
 
   /** By idle state. */
   declare private readonly wakeNs: Float64Array;
@@ -137,6 +141,8 @@ export class Plant {
     this.servingConnection = new Int32Array(cores);
     this.servingArrivalNs = new Float64Array(cores);
     this.servingStartNs = new Float64Array(cores);
+    this.servingOffCoreNs = new Float64Array(cores);
+    this.offCoreRatios = Float64Array.from(services, ({ offCoreRatio }) => offCoreRatio ?? 0);
 
     this.wakeNs = Float64Array.from(idleStatesOf(server), ({ wakeNs }) => wakeNs);
     this.meter = new EnergyMeter(server, this.clock);
@@ -345,17 +351,18 @@ export class Plant {
     const startNs = this.servingStartNs[core]!;
     const arrivalNs = this.servingArrivalNs[core]!;
     const handlingTimeNs = this.nowNs - startNs;
+    const offCoreNs = this.servingOffCoreNs[core]!;
     const recorder = this.recorders[service]!;
-    recorder.completed(startNs - arrivalNs, handlingTimeNs);
+    recorder.completed(startNs - arrivalNs, handlingTimeNs + offCoreNs);
     if ((this.armed[service]! & ALARM_BITS.late) !== 0 && recorder.lateSinceArmed >= this.lateBudgets[service]!) {
       this.raise(service, ALARM_BITS.late);
     }
     this.servedNs[service * this.cores + core]! += handlingTimeNs;
-    this.onCompletion?.(service, arrivalNs, startNs, this.nowNs, core);
+    this.onCompletion?.(service, arrivalNs, startNs, this.nowNs + offCoreNs, core);
     const connection = this.servingConnection[core]!;
     if (connection !== NOBODY) {
       const source = this.sources[service]!;
-      source.replied(connection, this.nowNs);
+      source.replied(connection, this.nowNs + offCoreNs);
       this.due.timesNs[service] = source.nextNs;
       this.due.update(service);
     }
@@ -394,6 +401,7 @@ export class Plant {
     const waits =
       (this.armed[service]! & ALARM_BITS.waiting) !== 0 && startNs - oldestNs > this.waitBudgetsNs[service]!;
     if (waits) this.raise(service, ALARM_BITS.waiting);
+    this.servingOffCoreNs[core] = queue.headDemandNs * this.offCoreRatios[service]!;
     this.completions.timesNs[core] = startNs + queue.headDemandNs * this.slowdown[at]!;
     this.completions.update(core);
     queue.shift();

@@ -1,23 +1,8 @@
 import { closeSync, openSync, readSync } from 'node:fs';
 import { StringDecoder } from 'node:string_decoder';
 import { type FileProblem, PolicyError, messageOf } from '../core/errors.ts';
-import { type KiloHertz, kiloHertz } from '../core/units.ts';
-import type { Arrivals } from './arrivals.ts';
-import type { Distribution } from './distribution.ts';
-import { slowdownAt } from './service-model.ts';
-
-/** The first line of a recording. */
-export interface RecordingHeader {
-  readonly format: 'tailgov-recording';
-  readonly version: 1;
-  readonly target: string;
-  /** What one line is: a turn or a stream. */
-  readonly unit: string;
-  /** Wall time of arrival 0, ISO 8601. */
-  readonly startedAt: string;
-  /** What the CPUs ran at, as far as it was known: handling times are replayed as demand at this frequency. */
-  readonly frequencyKhz: KiloHertz | null;
-}
+import type { RecordingEnd, RecordingHeader, RecordingMark } from '../core/recording-format.ts';
+import { kiloHertz } from '../core/units.ts';
 
 /** What a real service was asked, and how long it took: columns by request, in order of arrival. */
 export interface Recording {
@@ -28,15 +13,10 @@ export interface Recording {
   readonly socketWaitsNs: Float64Array;
   /** That read → last byte sent. */
   readonly handlingTimesNs: Float64Array;
-}
-
-export function recordingHeaderLine(header: Omit<RecordingHeader, 'format' | 'version'>): string {
-  return `${JSON.stringify({ format: 'tailgov-recording', version: 1, ...header })}\n`;
-}
-
-/** One request, whenever it completes: lines need not be in order. All in whole ns. */
-export function recordingLine(arrivalNs: number, socketWaitNs: number, handlingTimeNs: number): string {
-  return `[${arrivalNs},${socketWaitNs},${handlingTimeNs}]\n`;
+  /** What was known of the target at the end, or as near to it as was told; null where nothing was. */
+  readonly mark: RecordingMark | null;
+  /** How it was ended; null where it was cut off: then the requests are those of its whole lines. */
+  readonly end: RecordingEnd | null;
 }
 
 const CHUNK_BYTES = 1 << 20;
@@ -75,6 +55,8 @@ export class RecordingReader {
   /** Rows of three. */
   #rows = new Float64Array(3 * 1024);
   #count = 0;
+  #mark: RecordingMark | null = null;
+  #end: RecordingEnd | null = null;
 
   constructor(file: string) {
     this.#file = file;
@@ -94,7 +76,14 @@ export class RecordingReader {
     const order = Uint32Array.from({ length: this.#count }, (_, i) => i);
     order.sort((a, b) => rows[3 * a]! - rows[3 * b]! || a - b);
     const column = (at: number) => Float64Array.from(order, (row) => rows[3 * row + at]!);
-    return { header: this.#header!, arrivalsNs: column(0), socketWaitsNs: column(1), handlingTimesNs: column(2) };
+    return {
+      header: this.#header!,
+      arrivalsNs: column(0),
+      socketWaitsNs: column(1),
+      handlingTimesNs: column(2),
+      mark: this.#end ?? this.#mark,
+      end: this.#end,
+    };
   }
 
   #take(line: string): void {
@@ -103,6 +92,7 @@ export class RecordingReader {
       if (this.#problems.length === 0) this.#takeHeader(line);
       return;
     }
+    if (line.startsWith('{')) return this.#takeMark(line);
     const row = parsedRow(line);
     if (row === undefined) {
       this.#complain(
@@ -118,6 +108,14 @@ export class RecordingReader {
     this.#rows.set(row, 3 * this.#count++);
   }
 
+  #takeMark(line: string): void {
+    const told = parsedObject(line);
+    const [mark, end] = [told?.['mark'], told?.['end']];
+    if (isMark(mark)) this.#mark = mark;
+    else if (isMark(end)) this.#end = end as RecordingEnd;
+    else this.#complain(`${JSON.stringify(line.slice(0, 60))} given, expected {"mark":…} or {"end":…}`);
+  }
+
   #takeHeader(line: string): void {
     const header = parsedObject(line);
     if (header?.['format'] !== 'tailgov-recording' || header['version'] !== 1) {
@@ -127,12 +125,13 @@ export class RecordingReader {
     const text = (key: string) => (typeof header[key] === 'string' ? header[key] : '');
     const khz = header['frequencyKhz'];
     this.#header = {
+      ...(header as Partial<RecordingHeader>),
       format: 'tailgov-recording',
       version: 1,
       target: text('target'),
-      unit: text('unit'),
+      unit: text('unit') === 'stream' ? 'stream' : 'turn',
       startedAt: text('startedAt'),
-      frequencyKhz: typeof khz === 'number' ? kiloHertz(khz) : null,
+      frequencyKhz: typeof khz === 'number' && khz > 0 ? kiloHertz(khz) : null,
     };
   }
 
@@ -142,24 +141,10 @@ export class RecordingReader {
   }
 }
 
-/**
- * The recorded requests as a service's arrivals and demands: the n-th arrival gets the n-th handling time, brought from the
- * frequency that was recorded, where one was, to the simulated server's highest.
- *
- * @param frequencyBoundRatio as in ServiceModel
- */
-export function replayOf(
-  recording: Recording,
-  highestKhz: number,
-  frequencyBoundRatio: number,
-): { readonly arrivals: Arrivals; readonly demand: Distribution; readonly frequencyBoundRatio: number } {
-  const recordedKhz = recording.header.frequencyKhz ?? highestKhz;
-  const slowdown = slowdownAt(recordedKhz, highestKhz, frequencyBoundRatio);
-  return {
-    arrivals: { kind: 'replay', arrivalsNs: recording.arrivalsNs },
-    demand: { kind: 'sequence', valuesNs: recording.handlingTimesNs.map((ns) => ns / slowdown) },
-    frequencyBoundRatio,
-  };
+function isMark(value: unknown): value is RecordingMark {
+  if (typeof value !== 'object' || value === null) return false;
+  const { atNs, cpuTimeNs, cpuRequests, lost } = value as Record<string, unknown>;
+  return [atNs, cpuTimeNs, cpuRequests, lost].every((count) => typeof count === 'number' && count >= 0);
 }
 
 function parsedRow(line: string): number[] | undefined {

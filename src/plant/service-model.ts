@@ -15,6 +15,11 @@ export interface ServiceModel {
   /** The share of the demand that takes cycles, and so grows as 1/f; the rest (memory, devices) holds the core at any frequency. */
   readonly frequencyBoundRatio: number;
   /**
+   * Time that a request waits for others (a disk, another service) besides, as a multiple of its demand; 0 where not given.
+   * It comes after the demand, holds no core and depends on no frequency. Such a request no longer counts as in flight.
+   */
+  readonly offCoreRatio?: number;
+  /**
    * `central`: one queue, any free core takes the oldest. `connection-hash`: each connection belongs to a core and waits
    * for that core, though others be free.
    */

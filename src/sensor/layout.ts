@@ -46,3 +46,17 @@ export const ALARM_BITS = { late: 1, waiting: 2, 'arrival-after-idle': 4 } as co
 
 /** struct reader_key. */
 export const READER_KEY = { target: 0, tgid: 4 } as const;
+
+/** struct turn_record. */
+export const TURN_RECORD = {
+  bytes: 40,
+  connection: 0,
+  arrivalNs: 8,
+  readNs: 16,
+  sentNs: 24,
+  target: 32,
+  flags: 36,
+} as const;
+
+/** enum turn_flags. */
+export const TURN_FLAGS = { cutShort: 1, continues: 2 } as const;

@@ -24,6 +24,8 @@ export interface SensorOptions {
   readonly extendGapNs?: number;
   /** Where the compiled probes are; beside the program where not given. */
   readonly objectDirectory?: string;
+  /** Whether to stream turns one by one as well, for a recording; costs time for each of them. */
+  readonly record?: boolean;
   readonly clock?: Clock;
   readonly log?: (level: LogLevel, text: string) => void;
 }
@@ -53,6 +55,7 @@ export function openSensor(options: SensorOptions): OpenedSensor {
     objectFile: join(directory, chosen.method.objectName),
     targets: options.targets,
     extendGapNs,
+    record: options.record === true,
     clock: options.clock ?? systemClock,
     ...(options.log === undefined ? {} : { log: options.log }),
   });

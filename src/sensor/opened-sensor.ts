@@ -1,4 +1,5 @@
 import type { Sensor } from '../core/sensor.ts';
+import type { TurnStream } from './turn-stream.ts';
 import type { TargetSpec } from './target-spec.ts';
 
 /** A sensor whose targets' objectives can be changed while it measures. */
@@ -12,4 +13,6 @@ export interface OpenedSensor extends Sensor {
   waiting(): readonly string[];
   /** By target: the processes that were seen to read from its connections. Some may have ended since. */
   processes(): ReadonlyMap<string, readonly number[]>;
+  /** The turns one by one, where that was asked for. */
+  readonly turns: TurnStream | null;
 }

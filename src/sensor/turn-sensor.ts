@@ -18,6 +18,7 @@ import { syscallRoles } from './syscall-roles.ts';
 import { TargetControl } from './target-control.ts';
 import { isPlainPorts, TargetResolver } from './target-resolver.ts';
 import type { TargetSpec } from './target-spec.ts';
+import { RECORDED_BYTES, TurnStream } from './turn-stream.ts';
 import { UnixTable } from './unix-table.ts';
 import { type Window, WindowReader } from './window-reader.ts';
 
@@ -29,6 +30,7 @@ interface Setup extends ChosenMethod {
   readonly objectFile: string;
   readonly targets: readonly TargetSpec[];
   readonly extendGapNs: number;
+  readonly record: boolean;
   readonly clock: Clock;
   readonly log?: Log;
 }
@@ -52,6 +54,7 @@ export class TurnSensor implements OpenedSensor {
   readonly method: ProbeMethod['name'];
   readonly unit = 'turn';
   readonly alarms: AlarmSource;
+  readonly turns: TurnStream | null;
   readonly #object: BpfObject;
   readonly #clock: Clock;
   readonly #targets: readonly TargetState[];
@@ -99,6 +102,7 @@ export class TurnSensor implements OpenedSensor {
         };
       });
       this.alarms = openAlarms(object, setup.targets);
+      this.turns = setup.record ? new TurnStream(object, memory, setup.extendGapNs, setup.clock) : null;
       this.#ports = new PortTable(
         new Uint8Array(memory.buffer, variableOffset(object.map('.bss'), 'port_target').offset, PORTS),
         object.map('listeners'),
@@ -274,6 +278,8 @@ function load(object: BpfObject, setup: Setup, stripeShift: number): void {
   object.setRodata('extend_gap_ns', bytesOf(new BigUint64Array([BigInt(setup.extendGapNs)])));
   object.setRodata('netns_inum', bytesOf(new Uint32Array([ownNetns()])));
   object.setRodata('by_namespace', new Uint8Array([setup.targets.every(isPlainPorts) ? 0 : 1]));
+  object.setRodata('recording', Uint8Array.of(setup.record ? 1 : 0));
+  if (setup.record) object.map('recorded').setMaxEntries(RECORDED_BYTES);
   object.setRodata('stripe_shift', bytesOf(new Uint32Array([stripeShift])));
   if (setup.method.name === 'syscall') object.setRodata('syscall_roles', syscallRoles(process.arch));
   if (hasUnix(setup.targets)) object.setRodata('unix_targets', new Uint8Array([1]));

@@ -18,6 +18,8 @@ export interface RunOptions {
   readonly policy: Policy | Baseline;
   readonly workload: Workload;
   readonly trace: LoadTrace;
+  /** In place of what workload and trace make: a replay. */
+  readonly service?: ServiceModel;
   readonly server: ServerModel;
   readonly cores: number;
   readonly seed: number;
@@ -87,11 +89,12 @@ export class SimulatedRun {
   #nextTickNs: number;
 
   /** @throws RangeError when the models contradict themselves */
-  constructor({ policy, workload, trace, server, cores, seed, durationNs, slo, strategy }: RunOptions) {
+  constructor(options: RunOptions) {
+    const { policy, workload, trace, server, cores, seed, durationNs, slo, strategy } = options;
     this.durationNs = durationNs;
     this.slo = slo;
     this.server = withCores(server, cores);
-    this.service = serviceOf('service', workload, { cores, loadRatio: FULL_LOAD_RATIO, trace });
+    this.service = options.service ?? serviceOf('service', workload, { cores, loadRatio: FULL_LOAD_RATIO, trace });
     this.#pilot = createPilot({
       ...{ policy, server: this.server, service: this.service, slo, seed },
       ...(strategy === undefined ? {} : { strategy }),

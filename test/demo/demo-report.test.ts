@@ -3,7 +3,7 @@ import { corei7_1165g7 } from '../../src/core/power-model.ts';
 import { demoReport } from '../../src/demo/demo-report.ts';
 import { summarizePhase } from '../../src/demo/summarize-phase.ts';
 import { buildReport } from '../../src/study/report/build-report.ts';
-import { phaseRecord } from './fixtures.ts';
+import { phaseRecord, phaseSummary } from './fixtures.ts';
 
 const records = [phaseRecord({ name: 'performance' }), phaseRecord()] as const;
 const summaries = [
@@ -11,7 +11,7 @@ const summaries = [
   summarizePhase(records[1], 20, corei7_1165g7),
 ] as const;
 const report = demoReport(
-  { records, summaries, windowMs: 1000, directory: null },
+  { records, summaries, windowMs: 1000, simulatedBecause: null, directory: null },
   { version: '1.2.3', seed: 7, sloMs: 20, finishedAt: new Date(0) },
 );
 
@@ -40,4 +40,32 @@ test('demoReport() becomes a page that escapes what the daemon said', () => {
   const page = buildReport(report);
   expect(page).toContain('p99 &lt;low&gt;: down');
   expect(page).not.toContain('p99 <low>');
+});
+
+test('demoReport() of a demo on the plant says so and why, and shows nothing of a client', () => {
+  const plantRecords = [
+    phaseRecord({ sensorMethod: 'simulated' }),
+    phaseRecord({ sensorMethod: 'simulated' }),
+  ] as const;
+  const plantSummaries = [phaseSummary({ simulated: true }), phaseSummary({ simulated: true })] as const;
+  const page = demoReport(
+    {
+      records: plantRecords,
+      summaries: plantSummaries,
+      windowMs: 1000,
+      simulatedBecause: 'not permitted',
+      directory: null,
+    },
+    { version: '1', seed: 1, sloMs: 20, finishedAt: new Date(0) },
+  );
+  expect(page.title).toContain('simulated');
+  expect(page.introduction[0]).toContain('Why: not permitted.');
+  const shown = JSON.stringify([
+    page.table.rows,
+    page.keyFigures,
+    page.charts.map(({ series }) => series),
+    page.verdict,
+  ]);
+  expect(shown).not.toMatch(/"[^"]*client, |by the client|kernel sensor/);
+  expect(shown).toContain('p99, simulated');
 });

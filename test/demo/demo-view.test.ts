@@ -10,6 +10,7 @@ const progress: DemoProgress = {
   elapsedMs: 2000,
   ticks: record.ticks,
   spans: record.spans,
+  simulated: false,
   phase: 1,
   phaseMs: 2000,
   baseline: phaseRecord({

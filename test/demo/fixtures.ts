@@ -142,6 +142,7 @@ export function phaseSummary(changes: Partial<PhaseSummary> = {}): PhaseSummary 
   const figures = { count: 1000, p50Ms: 2, p99Ms: 10, overSloRatio: 0.001 };
   return {
     name: 'pid',
+    simulated: false,
     sloMs: 20,
     requests: 1000,
     throughputRps: 100,

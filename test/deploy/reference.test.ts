@@ -59,7 +59,7 @@ describe('bashCompletion()', () => {
 
   it.each([
     ['tailgov sta', ['status']],
-    ['tailgov po', ['policy']],
+    ['tailgov pol', ['policy']],
     ['tailgov policy c', ['check']],
     ['tailgov --v', ['--version']],
     ['tailgov run --dry', ['--dry-run']],

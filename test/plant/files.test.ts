@@ -4,23 +4,20 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { PolicyError } from '../../src/core/errors.ts';
-import { kiloHertz } from '../../src/core/units.ts';
-import { Plant } from '../../src/plant/plant.ts';
 import {
-  type Recording,
-  RecordingReader,
-  readRecording,
+  recordingEndLine,
   recordingHeaderLine,
   recordingLine,
-  replayOf,
-} from '../../src/plant/recording.ts';
+  recordingMarkLine,
+} from '../../src/core/recording-format.ts';
+import { kiloHertz } from '../../src/core/units.ts';
+import { type Recording, RecordingReader, readRecording } from '../../src/plant/recording.ts';
 import { serverSchema } from '../../src/plant/server-schema.ts';
 import { parseTraceCsv } from '../../src/plant/trace-csv.ts';
-import { plainServer } from './support/servers.ts';
 
 const header = {
   target: 'cache',
-  unit: 'turn',
+  unit: 'turn' as const,
   startedAt: '2026-01-01T00:00:00.000Z',
   frequencyKhz: kiloHertz(2_000_000),
 };
@@ -76,46 +73,23 @@ describe('a recording', () => {
     expect(problemsOf(() => readRecording('/nonexistent/recording'))[0]).toContain('cannot be read');
   });
 
-  it('replays from a file: the recorded arrivals, each with its own handling time', () => {
+  it('tells what was known at the end, and whether it was ended or cut off', () => {
+    const mark = { atNs: 5, cpuTimeNs: 40, cpuRequests: 2, busiestThreadRatio: 0.5, frequencyKhz: null, lost: 0 };
+    const text = recordingHeaderLine(header) + recordingLine(1, 2, 3) + recordingMarkLine(mark);
+    expect(parse(text)).toMatchObject({ mark, end: null });
+    const end = { ...mark, atNs: 9, reason: 'limit' as const };
+    expect(parse(text + recordingEndLine(end))).toMatchObject({ mark: end, end });
+    expect(problemsOf(() => parse(`${text}{"mark":{"atNs":-1}}\n`))).toEqual([
+      '4: "{\\"mark\\":{\\"atNs\\":-1}}" given, expected {"mark":…} or {"end":…}',
+    ]);
+  });
+
+  it('is read from a file', () => {
     const directory = mkdtempSync(join(tmpdir(), 'tailgov-recording-'));
     const file = join(directory, 'r.jsonl');
     writeFileSync(file, recordingHeaderLine(header) + recordingLine(3000, 9, 500) + recordingLine(1000, 9, 700));
-    const served: number[][] = [];
-    const plant = new Plant({
-      server: plainServer(1),
-      services: [
-        {
-          name: 'replayed',
-          sloLatencyNs: 1,
-          ...replayOf(readRecording(file), 2_000_000, 1),
-          dispatch: { kind: 'central' },
-        },
-      ],
-      seed: 1,
-      onCompletion: (_, arrivalNs, startNs, completionNs) => served.push([arrivalNs, startNs, completionNs]),
-    });
+    expect([...readRecording(file).handlingTimesNs]).toEqual([700, 500]);
     rmSync(directory, { recursive: true });
-    plant.advanceTo(1e6);
-    expect(served).toEqual([
-      [1000, 1000, 1700],
-      [3000, 3000, 3500],
-    ]);
-  });
-});
-
-describe('replayOf()', () => {
-  it('brings handling times from the recorded frequency to the highest, as far as they depend on it', () => {
-    const recording = parse(
-      recordingHeaderLine({ ...header, frequencyKhz: kiloHertz(1_000_000) }) + recordingLine(0, 0, 900),
-    );
-    const demandOf = (replayed: Recording, ratio: number) => {
-      const { demand } = replayOf(replayed, 2_000_000, ratio);
-      return demand.kind === 'sequence' ? demand.valuesNs[0] : undefined;
-    };
-    expect(demandOf(recording, 1)).toBe(450);
-    expect(demandOf(recording, 0.5)).toBe(600);
-    expect(demandOf(recording, 0)).toBe(900);
-    expect(demandOf({ ...recording, header: { ...recording.header, frequencyKhz: null } }, 1)).toBe(900);
   });
 });
 

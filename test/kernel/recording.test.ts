@@ -1,0 +1,195 @@
+import { spawn } from 'node:child_process';
+import { mkdtempSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { systemClock } from '../../src/core/clock.ts';
+import { NS_PER_MS } from '../../src/core/units.ts';
+import { readRecording } from '../../src/plant/recording.ts';
+import { openSensor } from '../../src/sensor/open-sensor.ts';
+import { RecordingFile } from '../../src/sensor/recording-file.ts';
+import { TurnRecorder } from '../../src/sensor/turn-recorder.ts';
+import { buildBpf, type BuiltBpf } from './support/build-bpf.ts';
+import { Bench, CLI, ROOT, tailgov, until } from './support/daemon.ts';
+import { RawClient } from './support/raw-client.ts';
+import { ScriptedServers, type Server, startRedis } from './support/servers.ts';
+
+const PING = 'PING\r\n';
+const PONG_BYTES = '+PONG\r\n'.length;
+
+let bpf: BuiltBpf;
+let scripted: ScriptedServers;
+const directory = mkdtempSync(join(tmpdir(), 'tailgov-record-'));
+const cleanups: (() => unknown)[] = [];
+
+beforeAll(() => {
+  bpf = buildBpf();
+  scripted = new ScriptedServers();
+});
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
+});
+afterAll(() => {
+  bpf.remove();
+  scripted.remove();
+  rmSync(directory, { recursive: true });
+});
+
+async function use(server: Promise<Server>): Promise<Server> {
+  const started = await server;
+  cleanups.push(() => started.stop());
+  return started;
+}
+
+async function client(server: Server): Promise<RawClient> {
+  const connected = await RawClient.connect(server.port);
+  cleanups.push(() => connected.close());
+  return connected;
+}
+
+/** Records what a load makes of the server, and what the histograms say of the same. */
+async function recorded(name: string, server: Server, load: () => Promise<void>) {
+  const file = join(directory, name);
+  const sensor = openSensor({
+    targets: [{ name: 'server', ports: [server.port] }],
+    objectDirectory: bpf.directory,
+    record: true,
+  });
+  cleanups.push(() => sensor.close());
+  const recorder = new TurnRecorder({
+    file: new RecordingFile(file, 1e9),
+    sensor,
+    target: 'server',
+    clock: systemClock,
+    frequencyKhz: () => null,
+  });
+  await load();
+  const snapshot = sensor.read()[0]!;
+  recorder.window(snapshot);
+  return { snapshot, outcome: recorder.close(), recording: readRecording(file) };
+}
+
+const sum = (values: Float64Array) => values.reduce((total, value) => total + value, 0);
+
+describe('a recording of a real server', () => {
+  it('has every turn of a Redis, to the ns as the histograms have them', async () => {
+    const redis = await use(startRedis());
+    const clients = await Promise.all(Array.from({ length: 7 }, () => client(redis)));
+    const { snapshot, outcome, recording } = await recorded('redis', redis, async () => {
+      let left = 5003;
+      await Promise.all(
+        clients.map(async (each) => {
+          while (left-- > 0) await each.exchange(PING, PONG_BYTES);
+        }),
+      );
+    });
+    expect(outcome).toMatchObject({ whole: true });
+    expect(snapshot.requests).toBe(5003);
+    expect(recording.arrivalsNs).toHaveLength(5003);
+    expect(sum(recording.socketWaitsNs)).toBe(snapshot.socketWait.sumNs);
+    expect(sum(recording.handlingTimesNs)).toBe(snapshot.handlingTime.sumNs);
+    expect(recording.end).toMatchObject({ reason: 'done', lost: 0 });
+    expect(recording.header).toMatchObject({ target: 'server', unit: 'turn', method: snapshot.method });
+  });
+
+  it('has one line for a turn whose reply leaves in several sends, up to the last of them', async () => {
+    const server = await use(scripted.start('r1 s1 w20 s1 w600000'));
+    const one = await client(server);
+    const { snapshot, recording } = await recorded('extended', server, () => one.exchange('x', 2));
+    expect(recording.handlingTimesNs).toHaveLength(1);
+    expect(recording.handlingTimesNs[0]).toBeGreaterThanOrEqual(20 * NS_PER_MS);
+    expect(recording.handlingTimesNs[0]).toBe(snapshot.handlingTime.sumNs);
+  });
+
+  it('streams nothing where nobody asked for it', () => {
+    const sensor = openSensor({ targets: [{ name: 'none', ports: [1] }], objectDirectory: bpf.directory });
+    cleanups.push(() => sensor.close());
+    expect(sensor.turns).toBeNull();
+  });
+});
+
+describe('tailgov observe --record', () => {
+  it('leaves a whole file at Ctrl-C', async () => {
+    const redis = await use(startRedis());
+    const file = join(directory, 'interrupted');
+    const observe = spawn(process.execPath, [CLI, 'observe', '--port', `${redis.port}`, '--record', file], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    const exited = new Promise<number | null>((resolve) => observe.on('close', resolve));
+    cleanups.push(() => observe.kill('SIGKILL'));
+    let said = '';
+    observe.stdout.on('data', (chunk: Buffer) => (said += chunk.toString()));
+    observe.stderr.on('data', (chunk: Buffer) => (said += chunk.toString()));
+    await until('it observes', () => said.includes('requests/s'), 30_000);
+    const one = await client(redis);
+    for (let left = 101; left > 0; left--) await one.exchange(PING, PONG_BYTES);
+    observe.kill('SIGINT');
+    expect(await exited).toBe(0);
+    expect(said).toContain(`recorded 101 requests in ${file}`);
+    const recording = readRecording(file);
+    expect(recording.arrivalsNs).toHaveLength(101);
+    expect(recording.end).toMatchObject({ reason: 'done' });
+  });
+
+  it('says that the disk is full, goes on observing, and fails in the end', async () => {
+    const redis = await use(startRedis());
+    const { status, stderr, stdout } = tailgov(
+      ...['observe', '--port', `${redis.port}`, '--duration', '1500ms', '--interval', '500ms', '--record', '/dev/full'],
+    );
+    expect(stderr).toContain('ENOSPC');
+    expect(stdout.trim().split('\n').length).toBeGreaterThanOrEqual(4);
+    expect(status).toBe(1);
+  });
+});
+
+describe('tailgov run --dry-run --record', () => {
+  it('records a production server and what it predicts, and the simulator compares the two', async () => {
+    const redis = await use(startRedis());
+    const bench = new Bench(`services:
+  - name: cache
+    target: { port: ${redis.port} }
+    slo: { quantile: p99, latency: 20ms, window: 1min }
+    policy: ${join(ROOT, 'policies/pid.yaml')}
+`);
+    cleanups.push(() => bench.close());
+    const file = join(directory, 'dry-run');
+    const daemon = bench.start('--dry-run', '--record', file);
+    await bench.governing();
+    const clients = await Promise.all(Array.from({ length: 3 }, () => client(redis)));
+    let sent = 0;
+    await until(
+      'a slower machine is predicted',
+      async () => {
+        for (const each of clients) {
+          await each.exchange(PING, PONG_BYTES);
+          sent++;
+        }
+        return sent % 300 === 0 && (await bench.client.status()).last!.services[0]!.appliedLevel < 0.9;
+      },
+      30_000,
+    );
+    daemon.process.kill('SIGTERM');
+    expect(await daemon.exited).toBe(0);
+    expect(daemon.output()).toMatch(/predicted of pid\.yaml over \d+ requests: p99 .* mean level 0\.\d+/);
+    const { header, arrivalsNs, end } = readRecording(file);
+    expect(arrivalsNs).toHaveLength(sent);
+    expect(header).toMatchObject({ target: 'cache', slo: { quantile: 0.99, latencyNs: 20 * NS_PER_MS } });
+    expect(header.frequencyKhz).toBeGreaterThan(0);
+    expect(end?.predicted?.meanLevel).toBeLessThan(1);
+
+    const simulated = tailgov('simulate', '--recording', file, '--policy', 'pid');
+    expect(simulated.status).toBe(0);
+    expect(simulated.stdout).toMatch(
+      /The dry run predicted of pid: .* late, mean level 0\.\d+; simulated: .* mean level/,
+    );
+    expect(simulated.stdout).toMatch(/Recorded at .* GHz in the mean/);
+  });
+
+  it('is refused without --dry-run, and creates nothing', () => {
+    const file = join(directory, 'none');
+    const { status, stderr } = tailgov('run', '--record', file);
+    expect(status).toBe(2);
+    expect(stderr).toContain('expected --dry-run');
+    expect(() => statSync(file)).toThrow('ENOENT');
+  });
+});
