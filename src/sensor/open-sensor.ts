@@ -50,6 +50,12 @@ export function openSensor(options: SensorOptions): OpenedSensor {
     const message = `target ${unix.name}: Unix-domain sockets need method 'tracepoint' (Linux 6.3 or later)`;
     throw new SensorError('kernel-too-old', message);
   }
+  if (options.record === true && chosen.method.name === 'syscall') {
+    throw new SensorError(
+      'kernel-too-old',
+      "a recording needs method 'tracepoint' or 'fentry': 'syscall' sees no arrivals",
+    );
+  }
   return new TurnSensor({
     ...chosen,
     objectFile: join(directory, chosen.method.objectName),
