@@ -1,0 +1,70 @@
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { policyTuneCommand } from '../../src/cli/policy-tune.ts';
+import { simulateCommand } from '../../src/cli/simulate.ts';
+import { controllers } from '../../src/compose/controllers.ts';
+import { UsageError } from '../../src/core/errors.ts';
+import { loadPolicy } from '../../src/policy/load-policy.ts';
+
+let directory: string;
+let output: string;
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'tailgov-sweep-cli-'));
+  output = '';
+  vi.spyOn(process.stderr, 'write').mockReturnValue(true);
+  vi.spyOn(process.stdout, 'write').mockImplementation((text) => {
+    output += String(text);
+    return true;
+  });
+});
+afterEach(() => {
+  vi.restoreAllMocks();
+  rmSync(directory, { recursive: true });
+});
+
+// One thread: run from source there are no others.
+const SMALL = ['--duration', '2s', '--cores', '2', '--threads', '1'];
+const simulate = (...args: string[]) => simulateCommand().parseAsync(['node', 'tailgov', ...SMALL, ...args]);
+const tune = (...args: string[]) => policyTuneCommand().parseAsync(['node', 'tailgov', ...SMALL, ...args]);
+
+describe('simulate over several seeds', () => {
+  it('prints a row a policy, with the spread over the seeds', async () => {
+    await simulate('--seeds', '2', '--policy', 'pid', '--json');
+    const rows = output
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as { policy: string; seeds: number; energyJ: { plusMinus: number } });
+    expect(rows.map(({ policy, seeds }) => `${policy} ${seeds}`)).toEqual(['performance 2', 'pid 2']);
+    expect(rows[0]!.energyJ.plusMinus).toBeGreaterThan(0);
+  });
+
+  it.each([
+    [['--report', 'report.html'], '--report: shows one workload'],
+    [['--slo', 'p99:5ms'], '--slo p99:5ms: sweeps keep the objectives'],
+    [['--planner', 'pack'], '--planner pack: sweeps plan by frequency'],
+  ])('refuses what it has no place for: %j', async (args, said) => {
+    const refused = simulate('--seeds', '2', ...args);
+    await expect(refused).rejects.toThrow(UsageError);
+    await expect(refused).rejects.toThrow(said);
+  });
+});
+
+describe('policy tune', () => {
+  const file = () => join(directory, 'tuned.yaml');
+
+  it('writes a policy that loads, with how it was obtained', { timeout: 120_000 }, async () => {
+    await tune('--seeds', '1', '--trace', 'constant', '--output', file());
+    const text = readFileSync(file(), 'utf8');
+    expect(text).toMatch(/^# Tuned by tailgov .* in simulation, from pid: \d+ candidates/);
+    expect(text).toMatch(/# Seeds 1 to 1 to search, 2 to 2 to check/);
+    expect(loadPolicy(file(), controllers).controllerName).toBe('pid');
+    expect(output).toContain(`Written: ${file()}`);
+  });
+
+  it('refuses a controller that has nothing to search, and a file that is there', async () => {
+    await expect(tune('--policy', 'performance', '--output', file())).rejects.toThrow('cannot be tuned');
+    await expect(tune('--output', import.meta.filename)).rejects.toThrow('exists already');
+  });
+});
