@@ -60,7 +60,8 @@ describe('tailgov run under a service manager', () => {
   it('says when it governs, feeds the watchdog while its loop moves, and says that it stops', async () => {
     const { daemon, told, hears } = startManaged();
     await hears('that it governs', 'READY=1', 30_000);
-    expect(told).toEqual([['READY=1', 'STATUS=governing']]);
+    // The watchdog may have been fed since.
+    expect(told[0]).toEqual(['READY=1', 'STATUS=governing']);
     expect((await bench.client.status()).state).toBe('governing');
     told.length = 0;
     await hears('that the loop moves', 'WATCHDOG=1');
