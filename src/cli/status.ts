@@ -4,6 +4,7 @@ import type { Decision, ServiceReport, TickReport } from '../core/tick-report.ts
 import { formatKhz, formatNs, formatQuantile, NS_PER_US } from '../core/units.ts';
 import { controlClient } from '../telemetry/control-client.ts';
 import type { ChangeStatus, DaemonStatus, PolicyInUse } from '../telemetry/daemon-status.ts';
+import { describeOrigin } from '../telemetry/power-meter.ts';
 import { controlSocketIn, runtimeOption } from './runtime-directory.ts';
 
 export function statusCommand(): Command {
@@ -35,6 +36,10 @@ export function statusLines(status: DaemonStatus): string[] {
   lines.push(...changeLines(status.changes));
   if (status.last === null) return lines;
   lines.push(`  clocks  ${frequencies(status.last)}`);
+  if (status.power !== null) lines.push(`  power   ${status.power.watts.toFixed(1)} W ${describeOrigin(status.power)}`);
+  for (const { kind, control, detail } of status.last.applied.disturbances ?? []) {
+    lines.push(`  ${kind.padEnd('foreign-writer'.length)}  ${control}: ${detail}`);
+  }
   for (const service of status.last.services) {
     const policy = status.changes.policies.find((inUse) => inUse.service === service.service);
     lines.push(

@@ -1,15 +1,21 @@
 import { basename } from 'node:path';
 import type { Clock } from '../core/clock.ts';
 import { messageOf } from '../core/errors.ts';
+import type { PowerModel } from '../core/power-model.ts';
+import type { SysfsTree } from '../core/sysfs-tree.ts';
 import type { TickReport } from '../core/tick-report.ts';
 import type { Config } from '../policy/load-config.ts';
+import { findPackageEnergy, readPackageEnergyUj } from '../sysfs/package-energy.ts';
+import { realTree } from '../sysfs/real-tree.ts';
 import { dashboardData } from '../telemetry/dashboard-data.ts';
 import { DashboardHistory } from '../telemetry/dashboard-history.ts';
 import { dashboardPage } from '../telemetry/dashboard-page.ts';
 import type { DaemonStatus, LoopIdentity, PowerStatus, ShownPolicy } from '../telemetry/daemon-status.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { exposition, EXPOSITION_TYPE } from '../telemetry/metrics-exposition.ts';
+import { MeasuredPower } from '../telemetry/measured-power.ts';
 import { choosePowerModel, ModelledPower } from '../telemetry/metrics-power.ts';
+import { describeOrigin, type PowerMeter } from '../telemetry/power-meter.ts';
 import { isLoopbackHost, type MetricsServer, type Page, startMetricsServer } from '../telemetry/metrics-server.ts';
 import type { TimesMessage } from '../telemetry/metrics-times.ts';
 import { DaemonMetrics } from '../telemetry/metrics.ts';
@@ -18,7 +24,7 @@ export interface TelemetryOptions {
   readonly config: Config;
   readonly clock: Clock;
   readonly log: Logger;
-  readonly about: Pick<DaemonStatus, 'version' | 'mode' | 'startedAt'>;
+  readonly about: Pick<DaemonStatus, 'version' | 'mode' | 'startedAt' | 'sysfs'>;
   /** Not asked before the daemon has been built. */
   readonly status: () => DaemonStatus;
 }
@@ -31,12 +37,15 @@ export class DaemonTelemetry {
   readonly #options: TelemetryOptions;
   readonly #metrics: DaemonMetrics;
   readonly #history: DashboardHistory;
-  #power: ModelledPower | null = null;
+  readonly #tree: SysfsTree;
+  #power: PowerMeter | null = null;
+  #powerModel: PowerModel | null = null;
   #server: MetricsServer | null = null;
   #closed = false;
 
   constructor(options: TelemetryOptions) {
     this.#options = options;
+    this.#tree = realTree(options.about.sysfs);
     const { version, mode, startedAt } = options.about;
     const policyOf = (service: string) => this.#policyOf(service);
     this.#metrics = new DaemonMetrics({ version, mode, startedAtMs: Date.parse(startedAt), policyOf });
@@ -48,10 +57,10 @@ export class DaemonTelemetry {
     return this.#server?.url ?? null;
   }
 
-  /** Null where no model fits, and before the first look. */
+  /** Null where there are no counters and no model fits, and before the first look. */
   get power(): PowerStatus | null {
     const watts = this.#power?.watts ?? null;
-    return this.#power === null || watts === null ? null : { watts, source: 'modelled', model: this.#power.model.name };
+    return this.#power === null || watts === null ? null : { ...this.#power.origin, watts };
   }
 
   /** Never rejects: a port that is taken is no reason not to govern. */
@@ -74,8 +83,25 @@ export class DaemonTelemetry {
 
   ready(identity: LoopIdentity): void {
     this.#metrics.ready(identity);
-    const model = choosePowerModel(this.#options.config.telemetry.powerModel);
-    if (model !== null) this.#power = new ModelledPower(model, identity.domains);
+    this.#power = this.#measuredPower() ?? this.#modelledPower(identity);
+    if (this.#power !== null) this.#options.log.info(`power is ${describeOrigin(this.#power.origin)}`);
+  }
+
+  /** In a dry run nothing runs slower, and a measurement would say nothing of what governing does. */
+  #measuredPower(): MeasuredPower | null {
+    if (this.#options.about.mode !== 'govern') return null;
+    const probe = findPackageEnergy(this.#tree);
+    if (probe.kind === 'refused') {
+      const { path, errno } = probe.failure;
+      this.#options.log.warn(`power is not measured: read ${this.#tree.root}/${path}: ${errno}`);
+    }
+    if (probe.kind !== 'found') return null;
+    return new MeasuredPower(probe.zones, () => readPackageEnergyUj(this.#tree, probe.zones));
+  }
+
+  #modelledPower(identity: LoopIdentity): ModelledPower | null {
+    this.#powerModel = choosePowerModel(this.#options.config.telemetry.powerModel);
+    return this.#powerModel === null ? null : new ModelledPower(this.#powerModel, identity.domains);
   }
 
   tick(report: TickReport, missed: number, times: readonly (TimesMessage | null)[]): void {
@@ -92,6 +118,7 @@ export class DaemonTelemetry {
     this.#closed = true;
     this.#server?.close();
     this.#server = null;
+    this.#tree.close();
   }
 
   #policyOf(service: string): ShownPolicy {
@@ -109,7 +136,7 @@ export class DaemonTelemetry {
     const { status } = this.#options;
     const metrics: Page = {
       type: EXPOSITION_TYPE,
-      body: () => exposition(this.#metrics.families(status(), this.#powerFigures())),
+      body: () => exposition(this.#metrics.families(status(), this.#power)),
     };
     const dashboard: Readonly<Record<string, Page>> = {
       '/dashboard': dashboardPage(),
@@ -119,17 +146,13 @@ export class DaemonTelemetry {
     return { '/': indexPage(Object.keys(pages).filter((path) => path !== '/dashboard/data')), ...pages };
   }
 
-  #powerFigures() {
-    const power = this.#power;
-    return power === null ? null : { model: power.model.name, joules: power.joules, watts: power.watts };
-  }
-
   #dashboardData(query: URLSearchParams) {
     const status = this.#options.status();
     const source = {
       status,
       last: status.last,
-      powerModel: this.#power?.model ?? null,
+      power: this.#power?.origin ?? null,
+      powerModel: this.#powerModel,
       policyOf: (service: string) => this.#policyOf(service),
       history: this.#history,
     };

@@ -142,7 +142,12 @@ class Daemon implements ControlTarget {
       config: running.config,
       clock: systemClock,
       log: this.#log,
-      about: { version: options.version, mode: modeOf(options), startedAt: this.#startedAt.toISOString() },
+      about: {
+        version: options.version,
+        mode: modeOf(options),
+        startedAt: this.#startedAt.toISOString(),
+        sysfs: options.sysfsRoot,
+      },
       status: () => this.status(),
     });
   }

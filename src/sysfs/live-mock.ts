@@ -2,6 +2,7 @@ import { closeSync, openSync, statSync, watch, type FSWatcher } from 'node:fs';
 import { join } from 'node:path';
 import { CpufreqPolicy, WRITABLE_POLICY_FILES } from './cpufreq-policy.ts';
 import { CPUFREQ_DIRECTORY, policyDirectory } from './cpufreq-paths.ts';
+import { playEnergy } from './played-energy.ts';
 import { realTree } from './real-tree.ts';
 import { writeInPlace } from './write-in-place.ts';
 
@@ -16,7 +17,8 @@ export interface LiveMock {
 /**
  * Plays the kernel behind a mock on disk: shortly after somebody wrote to a cpufreq file below `directory`, all files of
  * that policy show what the kernel would have made of it, and a write that it would refuse is undone. A writer sees its own
- * text until then, and never an error. Does not keep the process alive.
+ * text until then, and never an error. Energy counters of packages count, by an invented power of their frequencies. Does not
+ * keep the process alive.
  */
 export function startLiveMock(directory: string): LiveMock {
   const tree = realTree(directory);
@@ -38,10 +40,12 @@ export function startLiveMock(directory: string): LiveMock {
     watchers.push(watcher);
   }
   const poll = setInterval(() => answers.forEach((answer) => answer()), POLL_MS).unref();
+  const energy = playEnergy(tree, (path, text) => show(join(directory, path), text));
 
   return {
     close() {
       clearInterval(poll);
+      energy.close();
       for (const watcher of watchers) watcher.close();
       tree.close();
     },

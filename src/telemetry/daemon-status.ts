@@ -1,4 +1,5 @@
 import type { LoopMode, TickReport } from '../core/tick-report.ts';
+import type { PowerOrigin } from './power-meter.ts';
 
 /** What the loop thread says of itself once it governs. */
 export interface LoopIdentity {
@@ -48,13 +49,7 @@ export interface PolicySwap {
   readonly lasts: boolean;
 }
 
-export interface PowerStatus {
-  readonly watts: number;
-  /** A model's figure is no measurement. */
-  readonly source: 'modelled';
-  /** The CPU that is modelled. */
-  readonly model: string;
-}
+export type PowerStatus = PowerOrigin & { readonly watts: number };
 
 /** `GET /v1/status`: a stable surface, plain data. */
 export interface DaemonStatus {
@@ -68,7 +63,7 @@ export interface DaemonStatus {
   readonly loop: LoopIdentity | null;
   readonly ticks: { readonly count: number; readonly missed: number; readonly faults: number };
   readonly changes: ChangeStatus;
-  /** What the governed CPUs draw, over about the last second; null where it is not known. */
+  /** What the CPU packages draw, over about the last second; null where it is not known. */
   readonly power: PowerStatus | null;
   /** Where Prometheus finds metrics, and a browser the dashboard, such as `http://127.0.0.1:9750`; null while nowhere. */
   readonly metrics: string | null;

@@ -3,6 +3,7 @@ import type { Health } from '../core/sensor.ts';
 import type { Slo } from '../core/slo.ts';
 import type { Compliance, LoopMode, ScheduleReport, TickReport } from '../core/tick-report.ts';
 import type { DaemonStatus, ShownPolicy } from './daemon-status.ts';
+import type { PowerOrigin } from './power-meter.ts';
 import {
   type DashboardHistory,
   type DecisionEntry,
@@ -20,7 +21,8 @@ export interface DashboardData {
   readonly sensorMethod: string | null;
   readonly actuatorMethod: string | null;
   readonly domains: readonly { readonly id: string; readonly cpus: readonly number[]; readonly maxKhz: number }[];
-  readonly powerModel: { readonly name: string; readonly source: string; readonly leavesOut: string } | null;
+  /** `about`: where the figures come from, and what is not in them. */
+  readonly power: { readonly source: PowerOrigin['source']; readonly of: string; readonly about: string } | null;
   readonly heatRowBoundsUs: readonly number[];
   /** As of the last tick. */
   readonly services: readonly ServiceNow[];
@@ -47,6 +49,8 @@ export interface ServiceNow {
 export interface DashboardSource {
   readonly status: Pick<DaemonStatus, 'version' | 'startedAt' | 'state' | 'mode' | 'loop'>;
   readonly last: TickReport | null;
+  readonly power: PowerOrigin | null;
+  /** Of modelled power. */
   readonly powerModel: PowerModel | null;
   readonly policyOf: (service: string) => ShownPolicy;
   readonly history: DashboardHistory;
@@ -54,7 +58,7 @@ export interface DashboardSource {
 
 /** @param query `after`: the last second that the page has; `started`: the daemon that it has it from */
 export function dashboardData(source: DashboardSource, query: URLSearchParams): DashboardData {
-  const { status, last, powerModel, policyOf, history } = source;
+  const { status, last, power, powerModel, policyOf, history } = source;
   const startedAtMs = Date.parse(status.startedAt);
   const known = Number(query.get('after') ?? NaN);
   // Another daemon's seconds are not ours.
@@ -67,14 +71,7 @@ export function dashboardData(source: DashboardSource, query: URLSearchParams): 
     sensorMethod: status.loop?.sensorMethod ?? null,
     actuatorMethod: status.loop?.actuatorMethod ?? null,
     domains: (status.loop?.domains ?? []).map(({ id, cpus, maxKhz }) => ({ id, cpus, maxKhz })),
-    powerModel:
-      powerModel === null
-        ? null
-        : {
-            name: powerModel.name,
-            source: `${describePowerModel(powerModel)}. ${powerModel.source}`,
-            leavesOut: powerModel.leavesOut,
-          },
+    power: power === null ? null : aboutPower(power, powerModel),
     heatRowBoundsUs: HEAT_ROW_BOUNDS_US,
     services: (last?.services ?? []).map(({ service, slo, snapshot, compliance, observation, decision }) => ({
       name: service,
@@ -92,4 +89,15 @@ export function dashboardData(source: DashboardSource, query: URLSearchParams): 
     seconds: history.secondsAfter(after),
     decisions: history.decisionsAfter(after),
   };
+}
+
+function aboutPower(origin: PowerOrigin, model: PowerModel | null): NonNullable<DashboardData['power']> {
+  const { source } = origin;
+  if (source === 'measured') {
+    const about =
+      'Measured by the RAPL counters of the CPU packages. Leaves out: memory, disks, fans, the power supply.';
+    return { source, of: origin.zones.join(', '), about };
+  }
+  const about = model === null ? '' : `${describePowerModel(model)}. ${model.source}. Leaves out: ${model.leavesOut}.`;
+  return { source, of: origin.model, about };
 }

@@ -45,7 +45,7 @@ const BODY = `
   <p id="reason" class="reason"></p>
   <div class="charts">
     ${CHARTS.map(chartFigure).join('\n    ')}
-    <figure id="power" hidden><h2>Power, modelled</h2><p id="power-note" class="note"></p><div class="plot" role="img" aria-label="Power, modelled"></div></figure>
+    <figure id="power" hidden><h2>Power</h2><p id="power-note" class="note"></p><div class="plot" role="img" aria-label="Power"></div></figure>
   </div>
   <div class="tables">
     <section class="panel"><h2>Decisions</h2><div class="scroll"><table>
@@ -55,7 +55,7 @@ const BODY = `
       <thead><tr><th scope="col">since</th><th scope="col">policy</th><th scope="col">controller</th></tr></thead><tbody id="policies"></tbody>
     </table></div></section>
   </div>
-  <details id="about-power" class="note" hidden><summary>The power model</summary><p id="power-model"></p></details>
+  <details id="about-power" class="note" hidden><summary>Where power comes from</summary><p id="power-model"></p></details>
 </div>
 <noscript>This page draws with JavaScript. Without it: tailgov status.</noscript>
 <footer>Latency is measured in the kernel, at the server's socket: network cards, the network and clients are not in it. Charts by uPlot 1.6, © Leon Sorokin, MIT licence.</footer>

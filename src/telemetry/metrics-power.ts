@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { corei7_1165g7, packagePowerWatts, type PowerModel } from '../core/power-model.ts';
+import type { EnergyReading, PowerMeter, PowerOrigin } from './power-meter.ts';
 
 /** The models that a config can name, and the name of the CPU that each belongs to. */
 const MODELS: Readonly<Record<string, { readonly model: PowerModel; readonly cpuName: RegExp }>> = {
@@ -51,11 +52,12 @@ const LOOK_MS = 1000;
  * Adds up modelled energy: the frequencies that were applied, tick by tick, and how busy the machine's CPUs were meanwhile.
  * Not a measurement: it knows what the model knows.
  */
-export class ModelledPower {
+export class ModelledPower implements PowerMeter {
   readonly model: PowerModel;
+  readonly origin: PowerOrigin;
   readonly #domains: readonly PowerDomain[];
   readonly #cpuTimes: () => ReadonlyMap<number, CpuTimes>;
-  #joules = 0;
+  #energy: EnergyReading | null = null;
   #watts: number | null = null;
   #before: ReadonlyMap<number, CpuTimes>;
   /** Stretches since the last look at the CPU times, each with one frequency a domain. */
@@ -65,22 +67,20 @@ export class ModelledPower {
 
   constructor(model: PowerModel, domains: readonly PowerDomain[], cpuTimes = () => readCpuTimes()) {
     this.model = model;
+    this.origin = { source: 'modelled', model: model.name };
     this.#domains = domains;
     this.#cpuTimes = cpuTimes;
     this.#before = cpuTimes();
   }
 
-  /** Since the start. */
-  get joules(): number {
-    return this.#joules;
+  get energy(): EnergyReading | null {
+    return this.#energy;
   }
 
-  /** Mean over the last look, about a second; null before the first. */
   get watts(): number | null {
     return this.#watts;
   }
 
-  /** @param atMs CLOCK_MONOTONIC; the frequencies hold from then on */
   tick(atMs: number, khz: ReadonlyMap<string, number>): void {
     if (this.#last !== null && atMs > this.#last.atMs) {
       const forMs = atMs - this.#last.atMs;
@@ -88,17 +88,18 @@ export class ModelledPower {
       this.#sinceLookMs += forMs;
     }
     this.#last = { atMs, khz };
-    if (this.#sinceLookMs >= LOOK_MS) this.#look();
+    this.#energy ??= { joules: 0, atMs };
+    if (this.#sinceLookMs >= LOOK_MS) this.#look(atMs);
   }
 
-  #look(): void {
+  #look(atMs: number): void {
     const now = this.#cpuTimes();
     const busy = (cpu: number) => busyShare(this.#before.get(cpu), now.get(cpu));
     let joules = 0;
     for (const { forMs, khz } of this.#stretches) {
       joules += (packagePowerWatts(this.model, this.#coreLoads(khz, busy)) * forMs) / 1000;
     }
-    this.#joules += joules;
+    this.#energy = { joules: (this.#energy?.joules ?? 0) + joules, atMs };
     this.#watts = joules / (this.#sinceLookMs / 1000);
     this.#before = now;
     this.#stretches = [];

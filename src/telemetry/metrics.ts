@@ -4,6 +4,7 @@ import type { AlarmKind, Health } from '../core/sensor.ts';
 import type { LoopMode, ServiceReport, TickReport } from '../core/tick-report.ts';
 import { NS_PER_MS, NS_PER_S } from '../core/units.ts';
 import type { ChangeStatus, DaemonStatus, LoopIdentity, ShownPolicy } from './daemon-status.ts';
+import type { PowerMeter } from './power-meter.ts';
 import type { Labels, Metric, Sample } from './metrics-exposition.ts';
 import { countBounds, histogramSamples, octaveBoundsNs } from './metrics-histogram.ts';
 import { addTimes, noTimes, type ServiceTimes, type TimesMessage } from './metrics-times.ts';
@@ -16,12 +17,7 @@ export interface MetricsOptions {
   readonly policyOf: (service: string) => ShownPolicy;
 }
 
-/** Modelled power, as far as a model for this machine is known. */
-export interface PowerFigures {
-  readonly model: string;
-  readonly joules: number;
-  readonly watts: number | null;
-}
+export type PowerFigures = Pick<PowerMeter, 'origin' | 'energy' | 'watts'>;
 
 /** Sums since the start, of which Prometheus takes rates; and the last tick's state. */
 interface ServiceSums {
@@ -433,19 +429,20 @@ function add(sums: ServiceSums, report: ServiceReport, times: TimesMessage | nul
 }
 
 function powerFamilies(power: PowerFigures | null): readonly Metric[] {
-  const sample = (value: number | null | undefined): readonly Sample[] =>
-    power === null || value === null || value === undefined
-      ? []
-      : [{ labels: { source: 'modelled', model: power.model }, value }];
+  const sample = (value: number | null | undefined): readonly Sample[] => {
+    if (power === null || value === null || value === undefined) return [];
+    const { origin } = power;
+    return [{ labels: { source: origin.source, ...('model' in origin ? { model: origin.model } : {}) }, value }];
+  };
   return [
     counter(
       'tailgov_energy_joules_total',
-      'Energy of the CPU package since the start. source="modelled": computed by the named model from frequencies and CPU time, not measured.',
-      sample(power?.joules),
+      'Energy of the CPU packages since the start. source="measured": by their RAPL counters. source="modelled": computed by the named model from frequencies and CPU time.',
+      sample(power?.energy?.joules),
     ),
     gauge(
       'tailgov_power_watts',
-      'Power of the CPU package, mean of about a second. source="modelled": computed by the named model, not measured.',
+      'Power of the CPU packages, mean of about a second; the source is as that of their energy.',
       sample(power?.watts),
     ),
   ];

@@ -2,6 +2,7 @@ import { formatCpuList } from '../core/cpu-list.ts';
 import type { ServiceReport, TickReport } from '../core/tick-report.ts';
 import { formatKhz, formatNs, formatQuantile } from '../core/units.ts';
 import type { DaemonStatus } from './daemon-status.ts';
+import { describeOrigin } from './power-meter.ts';
 import { liveLine, liveView, timeOrNone, type LiveViewOptions } from './live-view.ts';
 import { colored, cutToWidth, textTable, uncolored } from './terminal-text.ts';
 
@@ -143,5 +144,5 @@ function coresText({ loop }: DaemonStatus, { applied }: TickReport, service: str
 }
 
 function powerText({ power }: DaemonStatus): string | null {
-  return power === null ? null : `${power.watts.toFixed(1)} W ${power.source} (${power.model})`;
+  return power === null ? null : `${power.watts.toFixed(1)} W ${describeOrigin(power)}`;
 }

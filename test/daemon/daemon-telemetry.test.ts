@@ -1,4 +1,6 @@
+import { rmSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
+import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { Clock } from '../../src/core/clock.ts';
 import type { TickReport } from '../../src/core/tick-report.ts';
@@ -7,6 +9,8 @@ import type { Config, TelemetryConfig } from '../../src/policy/load-config.ts';
 import type { DaemonStatus } from '../../src/telemetry/daemon-status.ts';
 import type { Logger } from '../../src/telemetry/logger.ts';
 import { timesMessage } from '../../src/telemetry/metrics-times.ts';
+import { mockDirectory } from '../sysfs/mock-directory.ts';
+import { shippedMock } from '../sysfs/shipped-mock.ts';
 import { IDENTITY, STATUS, tickOf, windowOf } from '../telemetry/metrics-support.ts';
 
 let telemetry: DaemonTelemetry | undefined;
@@ -14,7 +18,8 @@ let telemetry: DaemonTelemetry | undefined;
 const inUse = { service: 'web', file: '/etc/tailgov/night.yaml', controller: 'pid', since: '', lasts: true };
 const status: DaemonStatus = { ...STATUS, changes: { ...STATUS.changes, policies: [inUse] } };
 
-function bench(settings: Partial<TelemetryConfig> = {}) {
+/** @param sysfs where energy counters may be */
+function bench(settings: Partial<TelemetryConfig> = {}, sysfs = '/nonexistent') {
   const said: string[] = [];
   const note = (level: string) => (message: string) => void said.push(`${level}: ${message}`);
   let wallMs = 10_000;
@@ -27,7 +32,7 @@ function bench(settings: Partial<TelemetryConfig> = {}) {
     } as unknown as Config,
     clock,
     log: { info: note('info'), warn: note('warn'), error: note('error') } as unknown as Logger,
-    about: status,
+    about: { ...status, sysfs },
     status: () => ({ ...status, last }),
   });
   telemetry = built;
@@ -58,7 +63,10 @@ describe('DaemonTelemetry', () => {
     await telemetry.start();
     telemetry.ready(IDENTITY);
     for (let round = 0; round < 4; round++) tick(1000);
-    expect(said).toEqual([`info: metrics at ${telemetry.url}/metrics, dashboard at ${telemetry.url}/dashboard`]);
+    expect(said).toEqual([
+      `info: metrics at ${telemetry.url}/metrics, dashboard at ${telemetry.url}/dashboard`,
+      'info: power is modelled (Intel Core i7-1165G7)',
+    ]);
     const { text } = await get('/metrics');
     expect(text).toContain('tailgov_requests_total{service="web"} 12\n');
     expect(text).toContain('tailgov_policy_info{service="web",policy="night.yaml",controller="pid"} 1\n');
@@ -125,5 +133,37 @@ describe('DaemonTelemetry', () => {
     telemetry.ready(IDENTITY);
     for (let round = 0; round < 4; round++) tick(1000);
     expect((await get('/metrics')).text).not.toMatch(/joules|watts/);
+  });
+
+  it('measures where there are counters, whatever model is known, and says where there are that do not answer', async () => {
+    const mock = mockDirectory(shippedMock('intel-pstate-rapl-2s-8c'));
+    try {
+      const { telemetry, tick, get, said } = bench({}, mock.sysfs);
+      await telemetry.start();
+      telemetry.ready(IDENTITY);
+      expect(said).toContain('info: power is measured (package-0, package-1)');
+      tick(1000);
+      // 30 W of package 1 in a second; package 0 goes round.
+      writeFileSync(join(mock.sysfs, 'class/powercap/intel-rapl:1/energy_uj'), '107000000\n');
+      writeFileSync(join(mock.sysfs, 'class/powercap/intel-rapl:0/energy_uj'), '9671150\n');
+      tick(1000);
+      expect(telemetry.power).toEqual({ source: 'measured', zones: ['package-0', 'package-1'], watts: 40 });
+      const { text } = await get('/metrics');
+      expect(text).toContain('tailgov_energy_joules_total{source="measured"} 40\n');
+      expect(text).toContain('tailgov_power_watts{source="measured"} 40\n');
+      expect(text).not.toContain('{source="modelled"');
+
+      rmSync(join(mock.sysfs, 'class/powercap/intel-rapl:1/energy_uj'));
+      const refused = bench({}, mock.sysfs);
+      refused.telemetry.ready(IDENTITY);
+      expect(refused.said).toEqual([
+        `warn: power is not measured: read ${mock.sysfs}/class/powercap/intel-rapl:1/energy_uj: ENOENT`,
+        'info: power is modelled (Intel Core i7-1165G7)',
+      ]);
+      refused.telemetry.close();
+      telemetry.close();
+    } finally {
+      mock.remove();
+    }
   });
 });

@@ -97,6 +97,7 @@ describe('the mocks that are shipped', () => {
       'intel-pstate-2s-128c: described',
       'intel-pstate-i7-1165g7-8c: recorded',
       'intel-pstate-passive-8c: described',
+      'intel-pstate-rapl-2s-8c: described',
       'virtual-machine-4c: described',
     ]);
     for (const { files } of mocks) expect(files.has('devices/system/cpu/online')).toBe(true);

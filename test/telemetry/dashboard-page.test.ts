@@ -46,14 +46,21 @@ describe('the data of the dashboard', () => {
   const { report, times } = tickOf([windowOf([1, 9])], { faults: ['read /etc/secret failed'] });
   for (const atMs of [7_000, 8_000, 9_000]) history.tick(report, 0, times, null, atMs);
   const status = { ...STATUS, startedAt: '1970-01-01T00:00:05.000Z' };
-  const source = { status, last: report, powerModel: corei7_1165g7, policyOf, history };
+  const source = {
+    status,
+    last: report,
+    power: { source: 'modelled', model: corei7_1165g7.name } as const,
+    powerModel: corei7_1165g7,
+    policyOf,
+    history,
+  };
   const ask = (query: Record<string, string>) => dashboardData(source, new URLSearchParams(query));
 
   it('holds what the page draws', () => {
     expect(ask({})).toMatchObject({
       state: 'governing',
       sensorMethod: 'tracepoint',
-      powerModel: { name: 'Intel Core i7-1165G7' },
+      power: { source: 'modelled', of: 'Intel Core i7-1165G7' },
       services: [
         { name: 'web', health: 'active', policy: 'web.yaml', controller: 'pid', reason: 'because', failed: null },
       ],

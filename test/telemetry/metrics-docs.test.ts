@@ -24,7 +24,11 @@ function families() {
     return { service, method: 'unit', askedCpus: two, appliedCpus: two, outcome: 'applied' };
   });
   metrics.tick({ ...report, applied: { ...report.applied, cpus, disturbances: [], disturbanceCounts } }, 0, times, 0);
-  return metrics.families(STATUS, { model: 'a model', joules: 1, watts: 1 });
+  return metrics.families(STATUS, {
+    origin: { source: 'modelled', model: 'a model' },
+    energy: { joules: 1, atMs: 0 },
+    watts: 1,
+  });
 }
 
 describe('docs/metrics.md', () => {

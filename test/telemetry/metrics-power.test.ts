@@ -63,8 +63,9 @@ describe('ModelledPower', () => {
     pass(100, (cpu) => (cpu % 4 === 0 ? 0.5 : 0));
     power.tick(1000, khzOf(1_000_000));
     const watts = (khz: number) => packagePowerWatts(corei7_1165g7, [{ frequencyKhz: khz, busy: 1 }]);
-    expect(power.joules).toBeCloseTo(watts(4_000_000) * 0.25 + watts(1_000_000) * 0.75, 9);
-    expect(power.watts).toBeCloseTo(power.joules, 9);
+    expect(power.energy!.joules).toBeCloseTo(watts(4_000_000) * 0.25 + watts(1_000_000) * 0.75, 9);
+    expect(power.energy!.atMs).toBe(1000);
+    expect(power.watts).toBeCloseTo(power.energy!.joules, 9);
   });
 
   it('takes CPUs that are not there for idle', () => {
@@ -80,8 +81,8 @@ describe('ModelledPower', () => {
     let before = 0;
     for (const atMs of [0, 0, 700, 1400, 1400, 1300, 2600]) {
       power.tick(atMs, khzOf(2_000_000));
-      expect(power.joules).toBeGreaterThanOrEqual(before);
-      before = power.joules;
+      expect(power.energy!.joules).toBeGreaterThanOrEqual(before);
+      before = power.energy!.joules;
     }
     expect(before).toBeGreaterThan(0);
   });

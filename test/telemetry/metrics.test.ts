@@ -2,10 +2,14 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Snapshot } from '../../src/core/sensor.ts';
 import { exposition } from '../../src/telemetry/metrics-exposition.ts';
-import { DaemonMetrics } from '../../src/telemetry/metrics.ts';
+import { DaemonMetrics, type PowerFigures } from '../../src/telemetry/metrics.ts';
 import { IDENTITY, SLO, snapshotOf, STATUS, tickOf, windowOf } from './metrics-support.ts';
 
-const POWER = { model: 'a model', joules: 12.5, watts: 3 };
+const POWER: PowerFigures = {
+  origin: { source: 'modelled', model: 'a model' },
+  energy: { joules: 12.5, atMs: 0 },
+  watts: 3,
+};
 
 function bench() {
   const metrics = new DaemonMetrics({
@@ -21,7 +25,7 @@ function bench() {
       metrics.tick(report, missed, times, 5_000);
     },
     /** By series, as Prometheus sees them. */
-    scrape: (status = STATUS, power: typeof POWER | null = POWER) =>
+    scrape: (status = STATUS, power: PowerFigures | null = POWER) =>
       new Map(
         exposition(metrics.families(status, power))
           .split('\n')

@@ -2,6 +2,8 @@ import { existsSync, readFileSync, readlinkSync } from 'node:fs';
 import { runningCommands } from '../../actuator/foreign-writers.ts';
 import type { SysfsTree } from '../../core/sysfs-tree.ts';
 import { cpufreqChecks, otherWritersCheck } from './cpufreq-checks.ts';
+import { choosePowerModel } from '../../telemetry/metrics-power.ts';
+import { energyCheck } from './energy-check.ts';
 import type { Finding } from './finding.ts';
 import {
   cgroupsCheck,
@@ -24,6 +26,7 @@ export async function diagnose(tree: SysfsTree): Promise<readonly Finding[]> {
     lockdownCheck(readText),
     cpufreqChecks(tree),
     otherWritersCheck(tree, runningCommands()),
+    energyCheck(tree, choosePowerModel('auto')),
     cgroupsCheck(readText),
     containerCheck(readlinkSync('/proc/self/ns/pid'), readText),
     virtualMachineCheck(readText),

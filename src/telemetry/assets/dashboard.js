@@ -240,7 +240,7 @@
     power: {
       unit: (value) => `${rounded(value)} W`,
       scale: { range: fromZero(1) },
-      lines: () => [['modelled', ({ watts }) => watts]],
+      lines: () => [[data.power?.source ?? '', ({ watts }) => watts]],
     },
   };
   const extreme = (choose, khz) => {
@@ -297,7 +297,7 @@
     for (const plot of Object.values(plots)) plot.destroy();
     plots = {};
     if (data === null || now() === undefined) return;
-    byId('power').hidden = byId('about-power').hidden = data.powerModel === null;
+    byId('power').hidden = byId('about-power').hidden = data.power === null;
     for (const name of Object.keys(CHARTS)) {
       const place = byId(name).querySelector('.plot');
       if (!byId(name).hidden) plots[name] = draw(name, place);
@@ -345,9 +345,15 @@
         percentText(last.level),
         frequencies.length === 0 ? '' : low === high ? hertzText(high) : `${hertzText(low)} to ${hertzText(high)}`,
       ),
-      ...(data.powerModel === null
+      ...(data.power === null
         ? []
-        : [tile('power, modelled', second.watts === null ? '–' : `${rounded(second.watts)} W`, data.powerModel.name)]),
+        : [
+            tile(
+              `power, ${data.power.source}`,
+              second.watts === null ? '–' : `${rounded(second.watts)} W`,
+              data.power.of,
+            ),
+          ]),
     );
   };
 
@@ -369,9 +375,12 @@
         ? []
         : [element('span', { class: 'faint' }, `schedule: ${schedule.rule ?? 'no rule has fired yet'}`)]),
     );
-    if (data.powerModel === null) return;
-    byId('power-note').textContent = `A model of ${data.powerModel.name}, from frequencies and CPU time; not measured.`;
-    byId('power-model').textContent = `${data.powerModel.source}. Leaves out: ${data.powerModel.leavesOut}.`;
+    if (data.power === null) return;
+    byId('power-note').textContent =
+      data.power.source === 'measured'
+        ? `Measured: ${data.power.of}.`
+        : `A model of ${data.power.of}, from frequencies and CPU time; not measured.`;
+    byId('power-model').textContent = data.power.about;
   };
 
   const showServices = () => {
