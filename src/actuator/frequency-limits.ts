@@ -1,11 +1,11 @@
 import type { Clock } from '../core/clock.ts';
 import type { SysfsTree } from '../core/sysfs-tree.ts';
 import { NS_PER_S } from '../core/units.ts';
-import { CPU_DIRECTORY, MAX_PERF_PCT, NO_TURBO, policyDirectory } from '../sysfs/cpufreq-paths.ts';
+import { MAX_PERF_PCT, NO_TURBO, policyDirectory } from '../sysfs/cpufreq-paths.ts';
 import type { PolicyInfo } from './discover-machine.ts';
+import { Throttling } from './throttling.ts';
 
 const COOLING_DIRECTORY = 'class/thermal';
-const THROTTLE_COUNTS: readonly string[] = ['core_throttle_count', 'package_throttle_count'];
 const COOLING_FRESH_NS = BigInt(NS_PER_S);
 /** What is computed from a percentage or from megahertz differs from what shows by less. */
 const TOLERANCE_KHZ = 1000;
@@ -25,23 +25,19 @@ export interface FrequencyLimit {
 
 /**
  * Tells limits from foreign writers: the firmware's `bios_limit`, a switched-off turbo, `max_perf_pct`, cooling devices in
- * action (Documentation/driver-api/thermal/sysfs-api.rst) and CPUs that have been throttled since the last look
- * (arch/x86/kernel/cpu/mce/therm_throt.c). Reads a dozen files and more: only to be asked when something is amiss.
+ * action (Documentation/driver-api/thermal/sysfs-api.rst) and CPUs that are throttled. Reads a dozen files and more: only to
+ * be asked when something is amiss.
  */
 export class FrequencyLimits {
+  readonly throttling: Throttling;
   readonly #tree: SysfsTree;
   readonly #clock: Clock;
-  readonly #throttled = new Map<string, number>();
   #active: { readonly atNs: bigint; readonly devices: readonly CoolingDevice[] } | null = null;
 
   constructor(tree: SysfsTree, clock: Clock) {
     this.#tree = tree;
     this.#clock = clock;
-  }
-
-  /** From here on throttling of these CPUs counts. */
-  watch(policy: PolicyInfo): void {
-    this.#throttledSince(policy);
+    this.throttling = new Throttling(tree, clock);
   }
 
   on(policy: PolicyInfo): readonly FrequencyLimit[] {
@@ -62,7 +58,9 @@ export class FrequencyLimits {
     if (maxPercent !== null && maxPercent < 100) {
       limits.push({ khz: (policy.maxKhz * maxPercent) / 100, detail: `max_perf_pct is ${maxPercent}` });
     }
-    return [...limits, ...this.#cooling(policy), ...this.#throttledSince(policy)];
+    const throttled = this.throttling.look(policy);
+    const heat = throttled === null ? [] : [{ khz: null, detail: throttled.detail }];
+    return [...limits, ...this.#cooling(policy), ...heat];
   }
 
   #cooling(policy: PolicyInfo): readonly FrequencyLimit[] {
@@ -83,21 +81,6 @@ export class FrequencyLimits {
     });
     this.#active = { atNs: nowNs, devices };
     return devices;
-  }
-
-  #throttledSince(policy: PolicyInfo): readonly FrequencyLimit[] {
-    return policy.cpus.flatMap((cpu) =>
-      THROTTLE_COUNTS.flatMap((file): FrequencyLimit | readonly never[] => {
-        const path = `${CPU_DIRECTORY}/cpu${cpu}/thermal_throttle/${file}`;
-        const count = this.#number(path);
-        if (count === null) return [];
-        const before = this.#throttled.get(path) ?? count;
-        this.#throttled.set(path, count);
-        return count > before
-          ? { khz: null, detail: `CPU ${cpu} was throttled by heat (${file} +${count - before})` }
-          : [];
-      }),
-    );
   }
 
   #number(path: string): number | null {

@@ -13,6 +13,7 @@ import { METHOD_KINDS, offers, type FrequencyMethod } from './frequency-method.t
 import { GovernedPolicy, type PolicyApplication, type PolicySurroundings } from './governed-policy.ts';
 import type { ControlRecord, Journal } from './journal.ts';
 import { fullSpeedOf, originalsOf } from './policy-originals.ts';
+import { throttledApplication, type Throttled } from './throttling.ts';
 
 export interface SessionParts {
   readonly tree: SysfsTree;
@@ -52,6 +53,8 @@ export class FrequencySession {
   readonly #records: ControlRecord[];
   /** By id: every policy that was taken, also those that are away. */
   readonly #policies = new Map<string, GovernedPolicy>();
+  /** As of their last looks, those that are. */
+  readonly #throttled = new Map<string, Throttled>();
   #domains: readonly DomainPolicies[];
   #machine: Machine;
   #applications = 0;
@@ -118,6 +121,7 @@ export class FrequencySession {
       this.#checkMaxPercent();
     }
     const looks = this.#looks();
+    this.#lookForThrottling(looks);
     const aimed = this.#domains.flatMap(({ domain: { id, maxKhz }, policies: members }) => {
       const askedKhz = point.frequencyKhz[id];
       if (askedKhz === undefined) return [];
@@ -127,7 +131,9 @@ export class FrequencySession {
     });
     let writes = 0;
     const frequencies = aimed.map(({ id, askedKhz, policies, ceilingKhz }): AppliedFrequency => {
-      const applications = policies.map((policy) => policy.outcome());
+      const applications = policies.map((policy) => {
+        return throttledApplication(policy.info, policy.outcome(), this.#throttled.get(policy.info.id) ?? null);
+      });
       for (const application of applications) writes += application.writes;
       return bounded(domainOutcome(id, askedKhz, applications), ceilingKhz);
     });
@@ -148,6 +154,22 @@ export class FrequencySession {
     const turn = Array.from({ length: count }, (_, index) => ids[(this.#cursor + index) % ids.length]!);
     this.#cursor = ids.length === 0 ? 0 : (this.#cursor + count) % ids.length;
     return new Set(turn);
+  }
+
+  #lookForThrottling(looks: ReadonlySet<string>): void {
+    const { limits } = this.#surroundings;
+    for (const id of looks) {
+      const policy = this.#policies.get(id)!;
+      const throttled = policy.lost ? null : limits.throttling.look(policy.info);
+      const control = `${policyDirectory(id)}/scaling_cur_freq`;
+      if (throttled === null) {
+        this.#throttled.delete(id);
+        this.#disturbances.end('limit', control);
+      } else {
+        this.#throttled.set(id, throttled);
+        this.#disturbances.begin('limit', control, throttled.detail, throttled.rose);
+      }
+    }
   }
 
   /** CPUs go and come, and drivers can be exchanged: what can be governed is found anew. */

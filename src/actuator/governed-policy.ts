@@ -92,7 +92,7 @@ export class GovernedPolicy {
         before: shown,
       });
     }
-    surroundings.limits.watch(info);
+    surroundings.limits.throttling.watch(info);
   }
 
   /** What needs no write to be there: a governor, and the operator's maximum, though a limit may hide it. */

@@ -7,6 +7,8 @@ import { writeInPlace } from './write-in-place.ts';
 
 /** Files of the tick: their descriptors stay open, which makes an access one system call. */
 const HOT_FILES: ReadonlySet<string> = new Set([
+  'core_throttle_count',
+  'package_throttle_count',
   'scaling_cur_freq',
   'scaling_governor',
   'scaling_max_freq',

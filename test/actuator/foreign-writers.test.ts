@@ -252,6 +252,7 @@ describe('a limit', () => {
     tree.set(count, '9');
     tree.write(MAX, '1600000');
     expect(actuator.apply(point({ policy0: 2_800_000 })).disturbances).toMatchObject([
+      { kind: 'limit', control: `${CPUFREQ}/policy0/scaling_cur_freq` },
       { kind: 'limit', detail: 'wrote 2800000, reads 1600000: CPU 0 was throttled by heat (core_throttle_count +2)' },
     ]);
   });
