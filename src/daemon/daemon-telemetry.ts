@@ -11,6 +11,7 @@ import { dashboardData } from '../telemetry/dashboard-data.ts';
 import { DashboardHistory } from '../telemetry/dashboard-history.ts';
 import { dashboardPage } from '../telemetry/dashboard-page.ts';
 import type { DaemonStatus, LoopIdentity, PowerStatus, ShownPolicy } from '../telemetry/daemon-status.ts';
+import type { DaemonTotals } from '../telemetry/daemon-totals.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { exposition, EXPOSITION_TYPE } from '../telemetry/metrics-exposition.ts';
 import { MeasuredPower } from '../telemetry/measured-power.ts';
@@ -61,6 +62,14 @@ export class DaemonTelemetry {
   get power(): PowerStatus | null {
     const watts = this.#power?.watts ?? null;
     return this.#power === null || watts === null ? null : { ...this.#power.origin, watts };
+  }
+
+  get totals(): Pick<DaemonTotals, 'energy' | 'services'> {
+    const energy = this.#power?.energy ?? null;
+    return {
+      energy: this.#power === null || energy === null ? null : { ...energy, origin: this.#power.origin },
+      services: this.#metrics.totals,
+    };
   }
 
   /** Never rejects: a port that is taken is no reason not to govern. */

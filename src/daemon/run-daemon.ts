@@ -15,6 +15,7 @@ import { ConfigLoader, type ConfigSources, type LoadedConfig } from '../policy/c
 import { controlClient, ControlError } from '../telemetry/control-client.ts';
 import { startControlServer, type ControlTarget } from '../telemetry/control-server.ts';
 import type { DaemonStatus, LoopIdentity, PolicySwap } from '../telemetry/daemon-status.ts';
+import type { DaemonTotals } from '../telemetry/daemon-totals.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { TickHistory } from '../telemetry/tick-history.ts';
 import type { Scheduling } from './claim-cpu.ts';
@@ -205,6 +206,16 @@ class Daemon implements ControlTarget {
 
   ticksAfter(tick: number) {
     return this.#history.after(tick);
+  }
+
+  totals(): DaemonTotals {
+    return {
+      startedAt: this.#startedAt.toISOString(),
+      state: this.#state,
+      mode: modeOf(this.#options),
+      atMs: this.#history.last?.atMs ?? null,
+      ...this.#telemetry.totals,
+    };
   }
 
   async pause(): Promise<void> {

@@ -2,6 +2,7 @@ import { request } from 'node:http';
 import { TailgovError } from '../core/errors.ts';
 import type { TickReport } from '../core/tick-report.ts';
 import type { DaemonStatus, PolicySwap } from './daemon-status.ts';
+import type { DaemonTotals } from './daemon-totals.ts';
 
 /** The daemon's control socket cannot be reached, or said no. */
 export class ControlError extends TailgovError<'not-running' | 'no-permission' | 'refused'> {}
@@ -10,6 +11,7 @@ export class ControlError extends TailgovError<'not-running' | 'no-permission' |
 export interface ControlClient {
   status(): Promise<DaemonStatus>;
   ticksAfter(tick: number): Promise<readonly TickReport[]>;
+  totals(): Promise<DaemonTotals>;
   pause(): Promise<DaemonStatus>;
   resume(): Promise<DaemonStatus>;
   /** @param file an absolute path; `persist` writes it into the config */
@@ -21,6 +23,7 @@ export function controlClient(socketPath: string): ControlClient {
     status: async () => (await ask(socketPath, 'GET', '/v1/status')) as DaemonStatus,
     ticksAfter: async (tick) =>
       ((await ask(socketPath, 'GET', `/v1/ticks?after=${tick}`)) as { ticks: readonly TickReport[] }).ticks,
+    totals: async () => (await ask(socketPath, 'GET', '/v1/totals')) as DaemonTotals,
     pause: async () => (await ask(socketPath, 'POST', '/v1/pause')) as DaemonStatus,
     resume: async () => (await ask(socketPath, 'POST', '/v1/resume')) as DaemonStatus,
     swapPolicy: async (service, file, persist) => {

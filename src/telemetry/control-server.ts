@@ -4,11 +4,13 @@ import { messageOf, PolicyError, UsageError } from '../core/errors.ts';
 import type { TickReport } from '../core/tick-report.ts';
 import { boundedServer, listening, requestUrl } from './bounded-server.ts';
 import type { DaemonStatus, PolicySwap } from './daemon-status.ts';
+import type { DaemonTotals } from './daemon-totals.ts';
 
 /** What the control socket can ask of the daemon. */
 export interface ControlTarget {
   status(): DaemonStatus;
   ticksAfter(tick: number): readonly TickReport[];
+  totals(): DaemonTotals;
   /** Resolves when the machine is at full speed. */
   pause(): Promise<void>;
   resume(): Promise<void>;
@@ -25,6 +27,7 @@ type Route = (target: ControlTarget, query: URLSearchParams) => unknown;
 const ROUTES: Readonly<Record<string, Route>> = {
   'GET /v1/status': (target) => target.status(),
   'GET /v1/ticks': (target, query) => ({ ticks: target.ticksAfter(tickNumber(query.get('after'))) }),
+  'GET /v1/totals': (target) => target.totals(),
   'POST /v1/pause': async (target) => {
     await target.pause();
     return target.status();

@@ -4,6 +4,7 @@ import type { AlarmKind, Health } from '../core/sensor.ts';
 import type { LoopMode, ServiceReport, TickReport } from '../core/tick-report.ts';
 import { NS_PER_MS, NS_PER_S } from '../core/units.ts';
 import type { ChangeStatus, DaemonStatus, LoopIdentity, ShownPolicy } from './daemon-status.ts';
+import type { ServiceTotals } from './daemon-totals.ts';
 import type { PowerMeter } from './power-meter.ts';
 import type { Labels, Metric, Sample } from './metrics-exposition.ts';
 import { countBounds, histogramSamples, octaveBoundsNs } from './metrics-histogram.ts';
@@ -102,6 +103,14 @@ export class DaemonMetrics {
       alarms?.set(kind, (alarms.get(kind) ?? 0) + 1);
       this.#alarmAnswers.record(Math.round(Math.max(0, answeredMs) * NS_PER_MS));
     }
+  }
+
+  /** Sums since the start. */
+  get totals(): readonly ServiceTotals[] {
+    return [...this.#services].map(([service, { last, requests, overSlo, times }]) => {
+      const { inUse, sumNs } = times.latency;
+      return { service, slo: last.slo, requests, overSlo, latency: { inUse, sumNs } };
+    });
   }
 
   families(status: Pick<DaemonStatus, 'state' | 'changes'>, power: PowerFigures | null): readonly Metric[] {

@@ -15,6 +15,7 @@ const calls: string[] = [];
 const target: ControlTarget = {
   status: () => STATUS,
   ticksAfter: () => [],
+  totals: () => ({ startedAt: '', state: 'governing', mode: 'govern', atMs: null, energy: null, services: [] }),
   pause: () => Promise.resolve(void calls.push('pause')),
   resume: () => Promise.resolve(void calls.push('resume')),
   swapPolicy: (service, file, persist) => {

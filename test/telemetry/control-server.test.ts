@@ -8,6 +8,7 @@ import { controlClient } from '../../src/telemetry/control-client.ts';
 import { UsageError } from '../../src/core/errors.ts';
 import { startControlServer, type ControlTarget } from '../../src/telemetry/control-server.ts';
 import type { DaemonStatus } from '../../src/telemetry/daemon-status.ts';
+import type { DaemonTotals } from '../../src/telemetry/daemon-totals.ts';
 
 const status: DaemonStatus = {
   version: '1.2.3',
@@ -28,6 +29,14 @@ const status: DaemonStatus = {
 let folder: string;
 let socketPath: string;
 let server: Server | undefined;
+const totals: DaemonTotals = {
+  startedAt: status.startedAt,
+  state: 'governing',
+  mode: 'govern',
+  atMs: 7,
+  energy: null,
+  services: [],
+};
 const calls: string[] = [];
 const target: ControlTarget = {
   status: () => status,
@@ -35,6 +44,7 @@ const target: ControlTarget = {
     calls.push(`after ${tick}`);
     return [];
   },
+  totals: () => totals,
   pause: () => Promise.resolve(void calls.push('pause')),
   resume: () => Promise.reject(new Error('the daemon is starting: try again when it governs')),
   swapPolicy: (service, file, persist) => {
@@ -72,6 +82,7 @@ describe('the control socket', () => {
     expect(statSync(socketPath).mode & 0o777).toBe(0o600);
     const client = controlClient(socketPath);
     expect(await client.status()).toEqual(status);
+    expect(await client.totals()).toEqual(totals);
     expect(await client.ticksAfter(41)).toEqual([]);
     expect((await client.pause()).state).toBe('governing');
     expect(calls).toEqual(['after 41', 'pause']);
