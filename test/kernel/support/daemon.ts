@@ -23,10 +23,10 @@ export class Bench {
   readonly client: ControlClient = controlClient(join(this.runtime, 'control.sock'));
   readonly #daemons: ChildProcess[] = [];
 
-  constructor(config: string) {
+  constructor(config: string, machine = MACHINE) {
     mkdirSync(this.runtime);
     writeFileSync(this.config, config);
-    const made = tailgov('mock', 'create', MACHINE, this.sysfs);
+    const made = tailgov('mock', 'create', machine, this.sysfs);
     if (made.status !== 0) throw new Error(made.stderr);
   }
 

@@ -1,0 +1,114 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { SavingsReport } from '../../src/study/measure/savings-report.ts';
+import { type LiveMock, startLiveMock } from '../../src/sysfs/live-mock.ts';
+import { Bench, CLI, tailgov, until } from './support/daemon.ts';
+import { RawClient } from './support/raw-client.ts';
+import { type Server, startRedis } from './support/servers.ts';
+
+let redis: Server;
+let client: RawClient;
+let load: NodeJS.Timeout;
+let bench: Bench;
+let kernel: LiveMock;
+let daemon: ReturnType<Bench['start']>;
+const started: ChildProcess[] = [];
+
+beforeAll(async () => {
+  redis = await startRedis();
+  client = await RawClient.connect(redis.port);
+  load = setInterval(() => client.send('PING\r\n'), 10);
+});
+
+afterAll(async () => {
+  clearInterval(load);
+  await client.close();
+  await redis.stop();
+});
+
+beforeEach(async () => {
+  bench = new Bench('', 'intel-pstate-rapl-2s-8c');
+  const policy = join(bench.folder, 'slow.yaml');
+  writeFileSync(policy, 'controller: fixed\ninterval: 100ms\nparameters: { level: 0.4 }\n');
+  bench.configure(`services:
+  - name: cache
+    target: { port: ${redis.port} }
+    slo: { quantile: p99, latency: 5ms, window: 1min }
+    policy: ${policy}
+telemetry: { metrics: off }
+`);
+  kernel = startLiveMock(bench.sysfs);
+  daemon = bench.start();
+  await bench.governing();
+});
+
+afterEach(async () => {
+  for (const child of started.splice(0)) child.kill('SIGKILL');
+  kernel.close();
+  await bench.close();
+});
+
+function measure(...args: string[]) {
+  const child = spawn(process.execPath, [CLI, 'measure', '--runtime', bench.runtime, '--json', ...args], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  started.push(child);
+  let [stdout, stderr] = ['', ''];
+  child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()));
+  child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
+  const exited = new Promise<number | null>((done) => child.on('close', (code) => done(code)));
+  return { child, exited, stderr: () => stderr, report: () => JSON.parse(stdout) as SavingsReport };
+}
+
+const stateOf = async () => (await bench.client.status()).state;
+
+describe('tailgov measure', () => {
+  it('finds by the energy counters what governing saves, with the latency of a real server, and leaves it governing', async () => {
+    await until('power is measured', async () => (await bench.client.status()).power?.source === 'measured');
+    const { exited, report, stderr } = measure('--blocks', '2', '--block', '4s', '--warmup', '2s', '--seed', '1');
+    expect(await exited, stderr()).toBe(0);
+    expect(await stateOf()).toBe('governing');
+    const { pairs, ended, power, services } = report();
+    expect([pairs, ended]).toEqual([2, null]);
+    expect(power!.origin).toEqual({ source: 'measured', zones: ['package-0', 'package-1'] });
+    // The mock draws 20 W and 1 W for each square of a CPU's GHz: 124 W at full speed, less than half at two fifths of it.
+    expect(power!.watts.change!.mean).toBeLessThan(-0.3);
+    const [cache] = services;
+    expect(cache!.requests.governed).toBeGreaterThan(0);
+    expect(cache!.requests.full).toBeGreaterThan(0);
+    expect(cache!.p99Ms!.governed.mean).toBeGreaterThan(0);
+    expect(cache!.p99Ms!.difference.plusMinus).not.toBeNull();
+    expect(stderr()).toMatch(/block 4 of 4: .*W measured/);
+  }, 90_000);
+
+  it.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)(
+    'resumes at once and gives what it has at %s',
+    async (signal) => {
+      const { child, exited, report } = measure('--blocks', '50', '--block', '2s', '--warmup', '1s');
+      await until('it has paused the daemon', async () => (await stateOf()) === 'paused', 60_000);
+      child.kill(signal);
+      // No pair may be whole yet: then there is nothing to compare.
+      expect([0, 1]).toContain(await exited);
+      expect(report().ended).toBe(`received ${signal}`);
+      expect(await stateOf()).toBe('governing');
+    },
+    90_000,
+  );
+
+  it('ends when the daemon does, and refuses one that an operator has paused', async () => {
+    await bench.client.pause();
+    const refused = tailgov('measure', '--runtime', bench.runtime);
+    expect(refused.status).toBe(2);
+    expect(refused.stderr).toContain('the daemon is paused, expected one that governs');
+    expect(await stateOf()).toBe('paused');
+    await bench.client.resume();
+    const { exited, report } = measure('--blocks', '50', '--block', '2s', '--warmup', '1s');
+    await until('it has paused the daemon', async () => (await stateOf()) === 'paused', 60_000);
+    daemon.process.kill('SIGTERM');
+    expect(await daemon.exited).toBe(0);
+    expect([0, 1]).toContain(await exited);
+    expect(report().ended).toMatch(/no daemon listens|stopping|ECONNRESET|socket hang up/);
+  }, 90_000);
+});
