@@ -105,7 +105,14 @@ export class DaemonTelemetry {
       this.#options.log.warn(`power is not measured: read ${this.#tree.root}/${path}: ${errno}`);
     }
     if (probe.kind !== 'found') return null;
-    return new MeasuredPower(probe.zones, () => readPackageEnergyUj(this.#tree, probe.zones));
+    let answered = true;
+    return new MeasuredPower(probe.zones, () => {
+      const uj = readPackageEnergyUj(this.#tree, probe.zones);
+      if (uj === null && answered)
+        this.#options.log.warn('an energy counter answers no more: power is not known until it does');
+      answered = uj !== null;
+      return uj;
+    });
   }
 
   #modelledPower(identity: LoopIdentity): ModelledPower | null {

@@ -154,6 +154,10 @@ describe('DaemonTelemetry', () => {
       expect(text).not.toContain('{source="modelled"');
 
       rmSync(join(mock.sysfs, 'class/powercap/intel-rapl:1/energy_uj'));
+      tick(1000);
+      tick(1000);
+      expect(telemetry.power).toBeNull();
+      expect(said.filter((line) => line.includes('answers no more'))).toHaveLength(1);
       const refused = bench({}, mock.sysfs);
       refused.telemetry.ready(IDENTITY);
       expect(refused.said).toEqual([
