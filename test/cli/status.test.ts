@@ -1,0 +1,25 @@
+import { describe, expect, it } from 'vitest';
+import { statusLines } from '../../src/cli/status.ts';
+import { STATUS, tickOf, windowOf } from '../telemetry/metrics-support.ts';
+
+describe('statusLines()', () => {
+  const { report } = tickOf([windowOf([1])]);
+
+  it('labels power by where it comes from, and leaves it out where it is not known', () => {
+    const zones = ['package-0', 'package-1'];
+    const measured = statusLines({ ...STATUS, last: report, power: { watts: 31.25, source: 'measured', zones } });
+    expect(measured).toContain('  power   31.3 W measured (package-0, package-1)');
+    const modelled = statusLines({ ...STATUS, last: report, power: { watts: 8, source: 'modelled', model: 'a CPU' } });
+    expect(modelled).toContain('  power   8.0 W modelled (a CPU)');
+    expect(statusLines({ ...STATUS, last: report }).join('\n')).not.toContain('power');
+  });
+
+  it('tells what disturbs', () => {
+    const control = 'devices/system/cpu/cpufreq/policy0/scaling_cur_freq';
+    const disturbances = [{ kind: 'limit', control, detail: 'CPU 0 was throttled by heat' }] as const;
+    const last = { ...report, applied: { ...report.applied, disturbances } };
+    expect(statusLines({ ...STATUS, last }).join('\n')).toMatch(
+      /^ {2}limit +devices\/.*policy0\/scaling_cur_freq: CPU 0 was throttled by heat$/m,
+    );
+  });
+});
