@@ -4,6 +4,7 @@ import { packageVersion } from './package-root.ts';
 
 /** Each command is loaded when it is needed: `status` need not read the demo's code. */
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
+  init: async () => (await import('./init.ts')).initCommand(),
   run: async () => (await import('./run.ts')).runCommand(),
   observe: async () => (await import('./observe.ts')).observeCommand(),
   demo: async () => (await import('./demo.ts')).demoCommand(),

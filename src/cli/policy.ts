@@ -145,9 +145,10 @@ function resolvedSettings({ intervalMs, parameters, level }: Omit<PolicySettings
   };
 }
 
-function resolvedConfig({ services, frequency, onExit, telemetry, runtimeDirectory }: Config) {
+function resolvedConfig({ mode, services, frequency, onExit, telemetry, runtimeDirectory }: Config) {
   const { method, minKhz, maxKhz } = frequency;
   return {
+    mode,
     services: services.map(({ name, target, slo, policy }) => ({
       name,
       target,

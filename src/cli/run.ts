@@ -28,7 +28,10 @@ export function runCommand(): Command {
   return new Command('run')
     .description('govern this machine, in the foreground, until SIGINT or SIGTERM; every control is then put back')
     .option('--config <file>', 'what is governed', '/etc/tailgov/tailgov.yaml')
-    .option('--dry-run', 'measure and decide, write nothing; latency is predicted for the frequency that was decided')
+    .option(
+      '--dry-run',
+      'measure and decide, write nothing, whatever the config’s mode; latency is predicted for the frequency that was decided',
+    )
     .addOption(recordOption('--dry-run: also write every request and what was predicted, for simulate --recording'))
     .addOption(recordLimitOption())
     .option('--sysfs <dir>', 'a directory that stands in for /sys, such as `tailgov mock create` makes', '/sys')

@@ -185,11 +185,13 @@ export class Reloader {
 /** What differs and is not looked at again until a restart, by its key in the config. */
 function needsRestart(atStart: Config, now: Config): readonly string[] {
   const fixed = ({
+    mode,
     frequency: { minKhz: _, maxKhz: __, ...frequency },
     affinity,
     telemetry,
     runtimeDirectory,
   }: Config) => ({
+    mode,
     'actuators.frequency': frequency,
     'actuators.affinity': affinity,
     telemetry,

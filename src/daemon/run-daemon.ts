@@ -28,6 +28,7 @@ import { statusLine } from './status-line.ts';
 
 export interface DaemonOptions {
   readonly configFile: string;
+  /** Also where the config says `mode: govern`. */
   readonly dryRun: boolean;
   /** In dry run: where every request is recorded. */
   readonly record?: { readonly file: string; readonly limitBytes: number };
@@ -70,7 +71,8 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
   const socketPath = join(options.runtimeDirectory, 'control.sock');
   await refuseSecondDaemon(socketPath);
   mkdirSync(options.runtimeDirectory, { recursive: true, mode: 0o755 });
-  const daemon = new Daemon(options, loader, running);
+  const dryRun = options.dryRun || running.config.mode === 'dry-run';
+  const daemon = new Daemon({ ...options, dryRun }, loader, running);
   const server = await startControlServer(socketPath, daemon, (error) =>
     options.log.warn(`control socket: ${error.message}`),
   );

@@ -66,6 +66,10 @@ const serviceSchema = z.strictObject({
 
 /** `tailgov.yaml`: what is governed on this machine. */
 export const configSchema = z.strictObject({
+  mode: z
+    .enum(['govern', 'dry-run'])
+    .default('govern')
+    .describe('Whether what is decided is also written; dry-run: nothing is, and latencies are predicted'),
   services: z.array(serviceSchema).min(1).describe('What is governed'),
   actuators: z
     .strictObject({

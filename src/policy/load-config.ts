@@ -48,6 +48,8 @@ export interface AffinityConfig {
 /** What is governed on this machine. */
 export interface Config {
   readonly file: string;
+  /** `dry-run`: decide, and write nothing. */
+  readonly mode: 'govern' | 'dry-run';
   readonly services: readonly ServiceConfig[];
   readonly frequency: FrequencyConfig;
   readonly affinity: AffinityConfig;
@@ -85,10 +87,11 @@ export function configOf(yaml: YamlFile, registry: ControllerRegistry, lookup: P
     throw new PolicyError('bad-file', [...own, ...policies.problems]);
   }
 
-  const { services, actuators, planner, telemetry, onExit, runtimeDirectory } = parsed.value;
+  const { mode, services, actuators, planner, telemetry, onExit, runtimeDirectory } = parsed.value;
   const { min, max, ...frequency } = actuators.frequency;
   return {
     file: yaml.file,
+    mode,
     services: services.map(({ name, target, slo, cores, policy }) => ({
       name,
       target: placeOf(target),

@@ -85,9 +85,9 @@ describe('Reloader.reload()', () => {
 
   it('says what waits for a restart, and no more of it when it is taken back', async () => {
     const text = readFileSync(config, 'utf8');
-    write('config.yaml', `${text}telemetry: { metrics: off }\nruntimeDirectory: /tmp/x\n`);
+    write('config.yaml', `${text}telemetry: { metrics: off }\nruntimeDirectory: /tmp/x\nmode: dry-run\n`);
     await reloader.reload('test');
-    expect(reloader.status().needsRestart).toEqual(['telemetry', 'runtimeDirectory']);
+    expect(reloader.status().needsRestart).toEqual(['mode', 'telemetry', 'runtimeDirectory']);
     write('config.yaml', `${text}actuators: { frequency: { min: 1GHz } }\n`);
     await reloader.reload('test');
     expect(reloader.status().needsRestart).toEqual([]);

@@ -14,7 +14,8 @@ const service = (name: string, port: number) =>
 
 describe('loadConfig()', () => {
   it('reads everything that it knows', () => {
-    const config = load(`services:
+    const config = load(`mode: dry-run
+services:
   - name: cache
     target: { ports: [11211, 11212] }
     slo: { quantile: p99.9, latency: 1.5ms, window: 10min }
@@ -24,6 +25,7 @@ onExit: max
 runtimeDirectory: /tmp/tailgov
 `);
     expect(config).toMatchObject({
+      mode: 'dry-run',
       services: [
         {
           name: 'cache',
@@ -42,6 +44,7 @@ runtimeDirectory: /tmp/tailgov
     const config = load(`services:\n${service('web', 80)}`);
     expect(config).toEqual({
       file: resolve(files.directory, 'tailgov.yaml'),
+      mode: 'govern',
       services: [
         {
           name: 'web',
@@ -87,7 +90,7 @@ metrics: {}
       '11:5: unknown key "core", did you mean "cores"? expected name, target, slo, cores or policy',
       '12:22: "packed" given, did you mean "pack"? expected frequency, cores or pack',
       '13:9: "orignal" given, did you mean "original"? expected original, max or leave',
-      '14:1: unknown key "metrics", expected services, actuators, planner, telemetry, onExit or runtimeDirectory',
+      '14:1: unknown key "metrics", expected mode, services, actuators, planner, telemetry, onExit or runtimeDirectory',
       '2:19: -1 given, expected at least 0',
       expect.stringMatching(/^9:13: policy .*nowhere\.yaml cannot be read: ENOENT: no such file or directory$/),
     ]);
