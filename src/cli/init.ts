@@ -31,6 +31,8 @@ interface Observation {
 }
 
 const SHORTEST_OBSERVE_MS = 100;
+const DEFAULT_DIRECTORY = '/etc/tailgov';
+const DEFAULT_CONFIG = `${DEFAULT_DIRECTORY}/tailgov.yaml`;
 const POLICY = 'policies/pid.yaml';
 
 const EXAMPLE = `
@@ -46,7 +48,7 @@ export function initCommand(): Command {
     .description(
       'write a first config: the services that listen on this machine, with suggested objectives, in dry run',
     )
-    .argument('[directory]', 'where tailgov.yaml and the policy go', '/etc/tailgov')
+    .argument('[directory]', 'where tailgov.yaml and the policy go', DEFAULT_DIRECTORY)
     .addOption(
       new Option('--observe <time>', 'how long the services are measured')
         .argParser(durationOption('--observe', SHORTEST_OBSERVE_MS))
@@ -62,10 +64,7 @@ export function initCommand(): Command {
       const daemon = await runningDaemon(options.runtime);
       const listening = listeningServices().map((service) => withReason(service, daemon));
       const { byPort, measuring } = await observe(listening, options.observe, daemon);
-      const found = listening.map((service) => {
-        const measured = byPort.get(service.port);
-        return measured === undefined ? service : { ...service, measured };
-      });
+      const found = withMeasured(listening, byPort);
       write(files.config, firstConfig({ found, policyFile: POLICY, measuring, mostServices: MAX_TARGETS }));
       write(files.policy, shippedPolicy());
       // What we tell people to start with has to be good.
@@ -131,7 +130,9 @@ async function observe(
     throw error;
   }
   try {
-    process.stderr.write(`measuring ${ports.length} ports for ${durationMs / 1000} s\n`);
+    process.stderr.write(
+      `measuring ${ports.length === 1 ? 'one port' : `${ports.length} ports`} for ${durationMs / 1000} s\n`,
+    );
     const total = await observeWindows({
       sensor,
       clock: systemClock,
@@ -148,6 +149,20 @@ async function observe(
   } finally {
     sensor.close();
   }
+}
+
+/** Where one service was at work, those that had nothing to do are left for later: nothing is known of them. */
+function withMeasured(
+  listening: readonly FoundService[],
+  byPort: ReadonlyMap<number, Measured>,
+): readonly FoundService[] {
+  const atWork = [...byPort.values()].some(({ requests }) => requests > 0);
+  return listening.map((service) => {
+    const measured = byPort.get(service.port);
+    if (measured === undefined) return service;
+    const leftOut = atWork && measured.requests === 0 ? 'no request came while it was measured' : undefined;
+    return { ...service, measured, ...(leftOut === undefined ? {} : { leftOut }) };
+  });
 }
 
 function howMeasured(method: string, windowMs: number, daemon: DaemonStatus | undefined): string {
@@ -169,7 +184,8 @@ function report(found: readonly FoundService[], measuring: string, { config, pol
       : ['  no service was found: the config has an example']),
     `wrote ${config}, a dry run`,
     `wrote ${policy}`,
-    `next: read them, then tailgov run --config ${config}`,
+    `next: read the config, then: tailgov run${config === DEFAULT_CONFIG ? '' : ` --config ${config}`}`,
+    'to see what it would do: tailgov top',
   ];
 }
 
