@@ -94,7 +94,7 @@ function packaged() {
   it('governs nothing by itself: a dry run, and only when it is told to start', () => {
     const root = emptyRoot();
     expect(dpkg(root, '--install', make())).toBe(0);
-    expect(readFileSync(join(root, 'etc/default/tailgov'), 'utf8')).toMatch(/^TAILGOV_OPTIONS="--dry-run"$/m);
+    expect(readFileSync(join(root, 'etc/tailgov/tailgov.yaml'), 'utf8')).toMatch(/^mode: dry-run$/m);
     expect(existsSync(join(root, 'etc/systemd/system'))).toBe(false);
   });
 

@@ -10,7 +10,6 @@ import { startRedis, type Server } from './support/servers.ts';
 const SYSTEMD = 'it needs a machine with systemd: test/vm/service.test.ts runs the unit under one';
 const DEB = 'test/vm/service-deb.test.ts and test/deploy/package-deb.test.ts build, install and purge the package';
 const NPM = 'test/vm/service-npm.test.ts packs, installs and removes the package';
-const EDITOR = 'it is for people';
 /** What is not run here, and why. Everything else that a page shows is. */
 const NOT_RUN: Readonly<Record<string, string>> = {
   'npm start': 'it installs and runs the demo: test/demo and the CI start it',
@@ -30,11 +29,8 @@ const NOT_RUN: Readonly<Record<string, string>> = {
   'sudo systemctl restart tailgov': SYSTEMD,
   'sudo systemctl stop tailgov': SYSTEMD,
   'systemctl status tailgov': SYSTEMD,
-  'echo \'TAILGOV_OPTIONS="--dry-run"\' | sudo tee /etc/default/tailgov': SYSTEMD,
   'sudo rm -rf /etc/systemd/system/tailgov.service /etc/systemd/system/tailgov.service.d /etc/default/tailgov /etc/tailgov /run/tailgov':
     SYSTEMD,
-  'sudoedit /etc/tailgov/tailgov.yaml': EDITOR,
-  'sudoedit /etc/default/tailgov': EDITOR,
   'ssh -L 9750:127.0.0.1:9750 server.example.org': 'it needs another machine',
   'prometheus --config.file deploy/prometheus/prometheus.yml --storage.tsdb.path /tmp/prometheus --web.listen-address 127.0.0.1:9090':
     'it goes on for ever: test/kernel/prometheus.test.ts runs a Prometheus over the metrics, the rules and the dashboard',
