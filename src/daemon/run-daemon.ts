@@ -405,7 +405,8 @@ class Daemon implements ControlTarget {
     for (const { control, detail } of failed) this.#log.error({ control, detail }, `could not restore, ${when}`);
     const count = restored.length - failed.length;
     // In a dry run they were changed in memory alone.
-    if (count > 0 && !this.#options.dryRun) this.#log.info(`restored ${count} ${count === 1 ? 'control' : 'controls'}, ${when}`);
+    if (count > 0 && !this.#options.dryRun)
+      this.#log.info(`restored ${count} ${count === 1 ? 'control' : 'controls'}, ${when}`);
   }
 
   #startGuardian(): void {

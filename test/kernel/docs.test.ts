@@ -1,10 +1,9 @@
-import { spawnSync } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { chmodSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { Bench, CLI, ROOT, tailgov, until } from './support/daemon.ts';
+import { Bench, CLI, MACHINE, ROOT, tailgov, until } from './support/daemon.ts';
 import { commandsIn, hiddenCommandsIn, pages } from './support/page-commands.ts';
-import { RawClient } from './support/raw-client.ts';
 import { startRedis, type Server } from './support/servers.ts';
 
 const SYSTEMD = 'it needs a machine with systemd: test/vm/service.test.ts runs the unit under one';
@@ -44,6 +43,7 @@ const NOT_RUN: Readonly<Record<string, string>> = {
 let redis: Server;
 let bench: Bench;
 let metrics: string;
+let client: ChildProcess;
 let made = 0;
 
 beforeAll(async () => {
@@ -56,20 +56,26 @@ beforeAll(async () => {
 telemetry: { metrics: '127.0.0.1:0' }
 `);
   makeDesk();
+  expect(tailgov('mock', 'create', MACHINE, spare()).status).toBe(0);
   bench.start();
   await bench.governing();
   metrics = (await bench.client.status()).metrics!;
-  const client = await RawClient.connect(redis.port);
-  await client.exchange('PING\r\n', '+PONG\r\n'.length);
-  await client.close();
-  await until('some ticks are there', async () => (await bench.client.status()).ticks.count > 10);
+  // Somebody uses the server all the time: pages measure it and record it.
+  client = spawn('redis-cli', ['-p', `${redis.port}`, '-r', '-1', '-i', '0.01', 'ping'], { stdio: 'ignore' });
+  await until('some ticks and requests are there', async () => {
+    const { ticks, last } = await bench.client.status();
+    return ticks.count > 10 && (last?.services[0]?.snapshot.requests ?? 0) > 0;
+  });
 });
 
 afterAll(async () => {
+  client?.kill();
   await bench?.close();
   await redis?.stop();
 });
 
+/** A machine for daemons and checks beside the daemon that runs all the time. */
+const spare = () => join(bench.folder, 'spare');
 const desk = () => join(bench.folder, 'desk');
 
 /** Where a reader stands: a checkout with a config of theirs, and the commands on the PATH. */
@@ -95,12 +101,13 @@ function here(command: string): string {
   return command
     .replace(/^tailgov init(?= -|$)/, `tailgov init ${another}`)
     .replace(/^(tailgov run)(?!.*--config)/, `$1 --config ${bench.config}`)
-    .replace(/^(tailgov run)(?!.*--sysfs)/, `$1 --sysfs ${bench.sysfs}`)
-    .replace(/^tailgov run/, `RUNTIME_DIRECTORY=${another} tailgov run --duration 1s`)
+    .replace(/^(tailgov run)(?!.*--sysfs)/, `$1 --sysfs ${spare()}`)
+    .replace(/^(tailgov run)(?!.*--duration)/, '$1 --duration 1s')
+    .replace(/^(tailgov (?:init|observe|run) .*--(?:observe|duration)) \S+/, '$1 1s')
+    .replace(/^tailgov run/, `RUNTIME_DIRECTORY=${another} tailgov run`)
     .replace(/^tailgov restore/, `RUNTIME_DIRECTORY=${another} tailgov restore`)
-    .replace(/^(tailgov doctor)(?!.*--sysfs)/, `$1 --sysfs ${bench.sysfs}`)
+    .replace(/^(tailgov doctor)(?!.*--sysfs)/, `$1 --sysfs ${spare()}`)
     .replace(/^tailgov top/, 'timeout -s INT 2 tailgov top || test $? = 124')
-    .replace(/^(tailgov (?:init|observe) .*--(?:observe|duration)) \S+/, '$1 1s')
     .replace(/^(tailgov simulate .*--duration) \S+/, '$1 20s')
     .replace(/--port 6379\b/, `--port ${redis.port}`)
     .replaceAll('/tmp/machine', join(bench.folder, 'machine'))
