@@ -10,6 +10,7 @@ const SYSTEMD = 'it needs a machine with systemd: test/vm/service.test.ts runs t
 const DEB = 'test/vm/service-deb.test.ts and test/deploy/package-deb.test.ts build, install and purge the package';
 const NPM = 'test/vm/service-npm.test.ts packs, installs and removes the package';
 /** What is not run here, and why. Everything else that a page shows is. */
+const MEASURE = 'it takes an hour: test/kernel/measure.test.ts measures in short blocks';
 const NOT_RUN: Readonly<Record<string, string>> = {
   'npm start': 'it installs and runs the demo: test/demo and the CI start it',
   'npm test': 'this is part of it',
@@ -38,6 +39,8 @@ const NOT_RUN: Readonly<Record<string, string>> = {
   'sudo rm -r /etc/tailgov /run/tailgov': 'it would take away what the other commands here use',
   'tailgov simulate --policy model --baseline all --workload web-search --trace step --trace mmpp --seeds 5':
     'it takes a minute: test/study runs such sweeps',
+  'tailgov measure --blocks 20 --block 1min --warmup 10s': MEASURE,
+  'sudo tailgov measure --blocks 20 --block 5min': MEASURE,
 };
 
 let redis: Server;
