@@ -54,6 +54,7 @@ enum {
 	AF_INET6 = 10,
 	MSG_OOB = 0x1,
 	MSG_PEEK = 0x2,
+	MSG_TRUNC = 0x20,
 	MSG_ERRQUEUE = 0x2000,
 	SOCK_STREAM = 1,
 	SOCK_NOSPACE = 2,
@@ -184,6 +185,9 @@ struct tcp_sock {
 	/* The next byte that the application will read. */
 	u32 copied_seq;
 	u64 bytes_received;
+	/* What the peer has got of what was handed over ends at snd_una, after bytes_acked bytes. */
+	u32 snd_una;
+	u64 bytes_acked;
 	/* CLOCK_MONOTONIC in ns when TCP last received or sent a segment or, up to the kernels of today, let one be read. */
 	u64 tcp_clock_cache;
 	/* Absent where the kernel is built without MPTCP. */

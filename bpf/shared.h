@@ -19,6 +19,8 @@ enum histogram {
 	/* One entry a request, made when its reply is begun and never moved: this is what counts requests. */
 	HISTOGRAM_SOCKET_WAIT,
 	HISTOGRAM_HANDLING_TIME,
+	/* Of streams: from the arrival to the first HEADERS of the response. */
+	HISTOGRAM_FIRST_RESPONSE,
 	HISTOGRAMS,
 };
 
@@ -35,10 +37,20 @@ enum counter {
 	/* Exact sums over all requests; the sum of latencies is their sum. */
 	COUNTER_SOCKET_WAIT_NS,
 	COUNTER_HANDLING_TIME_NS,
+	/* Connections that were begun to be counted in this unit. */
+	COUNTER_CONNECTIONS,
+	/* Arrivals that were none, or whose end will not be seen. */
+	COUNTER_WITHDRAWN,
+	/* Streams that turned out to be streaming. */
+	COUNTER_STREAMING,
+	/* Connections whose frames were lost sight of, and which are counted by turn from then on. */
+	COUNTER_LOST,
+	/* Exact sum of the times to first response. */
+	COUNTER_FIRST_RESPONSE_NS,
 	COUNTERS,
 };
 
-/* A target's figures, spread over a few stripes so that CPUs seldom share a cache line. Cumulative; counts wrap. */
+/* A target's figures in one unit, spread over a few stripes so that CPUs seldom share a cache line. Cumulative; counts wrap. */
 struct stripe {
 	u32 counts[HISTOGRAMS][BUCKETS];
 	u64 counters[COUNTERS];
@@ -63,9 +75,9 @@ struct target_control {
 	u32 reserved;
 };
 
-/* What a walk over all connections found of one target. Zeroed by user space before the walk. */
+/* What a walk over all connections found of one target's turns, or of its streams. Zeroed by user space before the walk. */
 struct walk_result {
-	/* When the oldest turn in flight arrived; 0: none in flight. */
+	/* When the oldest one in flight arrived; 0: none in flight. */
 	u64 oldest_arrival_ns;
 	u64 in_flight;
 };

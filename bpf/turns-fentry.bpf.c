@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0-only)
 /*
  * The `fentry` method: turns from the entries and exits of the functions through which all data of a socket goes, for
- * kernels that lack the trace points (Linux 5.12 to 6.2). Reads and sends are taken where inet sockets enter the protocol:
+ * kernels that lack the trace points (Linux 5.13 to 6.2). Reads and sends are taken where inet sockets enter the protocol:
  * these functions are called by pointer, have kept their arguments over the years, and see what the trace points would see,
  * MSG_PEEK and decrypted bytes of kernel TLS included. Programs whose function the running kernel lacks are not loaded.
  *

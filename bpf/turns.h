@@ -33,19 +33,29 @@ const volatile bool by_namespace = false;
 /* A target has 2^stripe_shift stripes. */
 const volatile u32 stripe_shift = 0;
 
+/* Whether any target may speak HTTP/2. Where it is false nothing of http2.h is loaded. */
+const volatile bool parse_http2 = false;
+/* How many targets there are: the figures of their streams come behind those of their turns. */
+const volatile u32 first_stream_set = 0;
+
 /*
  * By local port: 0 for a port of no target, else the target's index + 1 or PORT_BY_NAMESPACE. A socket of no target costs
  * this one look-up.
  */
 u8 port_target[PORTS];
 struct target_control controls[MAX_TARGETS];
-struct walk_result walk_results[MAX_TARGETS];
+/* Of turns, then of streams. */
+struct walk_result walk_results[2 * MAX_TARGETS];
+/* By target: whether its connections may speak HTTP/2. */
+u8 may_speak_http2[MAX_TARGETS];
 
 enum stage {
 	STAGE_IDLE,
 	STAGE_ARRIVED,
 	STAGE_OPEN,
 	STAGE_CLOSED,
+	/* Counted by stream: see http2.h. */
+	STAGE_STREAMS,
 };
 
 /* Whether a send that follows the first one belongs to the same reply. */
@@ -83,7 +93,8 @@ struct connection {
 	u8 target;
 	u8 reply;
 	u8 reader_known;
-	u8 reserved;
+	/* While it is not known whether this is HTTP/2: 1 + how much of the preface has been read. */
+	u8 preface;
 	/* The open turn, and how far its first read has read. */
 	u64 turn_arrival_ns;
 	u64 turn_read_ns;
@@ -114,7 +125,8 @@ struct {
 } connections SEC(".maps");
 
 /*
- * Purpose: histograms and counters. Key: target index << stripe_shift | stripe. Value: struct stripe. Lifetime: the
+ * Purpose: histograms and counters. Key: index << stripe_shift | stripe, the index being the target's, and for its streams that
+ * of its turns + first_stream_set. Value: struct stripe. Lifetime: the
  * object's. Full: never, it is sized for the targets before it is loaded. User space reads it through mapped memory.
  */
 struct {
@@ -278,6 +290,20 @@ static __always_inline u32 payload_read(struct sock *sk, struct tcp_sock *tcp)
 	return seq - (sk->__sk_common.skc_state == TCP_CLOSE_WAIT && seq == tcp->rcv_nxt);
 }
 
+/* Nothing of what has arrived has been read yet. */
+static __always_inline bool begins_here(struct sock *sk, struct tcp_sock *tcp)
+{
+	return tcp->bytes_received == (u32)(payload_arrived(sk, tcp) - payload_read(sk, tcp));
+}
+
+/* From http2.h: what becomes of connections that are counted by stream. */
+static int on_stream_arrival(struct sock *sk, struct connection *connection, u32 arrived_seq, u64 now);
+static bool on_first_read(struct sock *sk, struct connection *connection, int ret, int flags);
+static int on_stream_read(struct sock *sk, struct connection *connection, int ret, int flags);
+static int on_stream_send(struct sock *sk, struct connection *connection, int ret);
+static int end_all_streams(struct sock *sk, u32 target, bool lost);
+static int walk_streams(struct sock *sk, u32 target);
+
 static __noinline struct connection *create_connection(struct sock *sk, u32 target)
 {
 	struct tcp_sock *tcp = bpf_skc_to_tcp_sock(sk);
@@ -296,6 +322,10 @@ static __noinline struct connection *create_connection(struct sock *sk, u32 targ
 	}
 	connection->target = target;
 	connection->arrived_seq = payload_read(sk, tcp);
+	if (parse_http2 && may_speak_http2[(target - 1) & (MAX_TARGETS - 1)] && begins_here(sk, tcp))
+		connection->preface = 1;
+	else
+		count(target, COUNTER_CONNECTIONS);
 	return connection;
 }
 
@@ -432,6 +462,8 @@ static __noinline int on_target_data_ready(struct sock *sk, u32 target)
 	if (!seq_after(arrived_seq, connection->arrived_seq))
 		return 0;
 	now = arrival_time(tcp);
+	if (parse_http2 && connection->stage == STAGE_STREAMS)
+		return on_stream_arrival(sk, connection, arrived_seq, now);
 	/* Before the arrival that it covers: a reader drops what lies beyond it. */
 	connection->arrived_seq = arrived_seq;
 	connection->arrived_clock = now;
@@ -465,7 +497,7 @@ static __noinline int remember_reader(u32 target)
 	return 0;
 }
 
-static __noinline int on_target_read(struct sock *sk, u32 target, int ret)
+static __noinline int on_target_read(struct sock *sk, u32 target, int ret, int flags)
 {
 	struct connection *connection = find_connection(sk);
 	struct target_control *control;
@@ -473,6 +505,12 @@ static __noinline int on_target_read(struct sock *sk, u32 target, int ret)
 	u32 stage, read_seq;
 	u64 now, arrival_ns;
 
+	if (parse_http2 && connection) {
+		if (connection->stage == STAGE_STREAMS)
+			return on_stream_read(sk, connection, ret, flags);
+		if (connection->preface && on_first_read(sk, connection, ret, flags))
+			return 0;
+	}
 	if (connection && connection->stage >= STAGE_OPEN)
 		return 0;
 	connection = connection ?: create_connection(sk, target);
@@ -513,7 +551,7 @@ static __always_inline int on_read(struct sock *sk, int ret, int flags)
 	if (ret <= 0 || (flags & (MSG_PEEK | MSG_OOB | MSG_ERRQUEUE)))
 		return 0;
 	target = find_target(sk);
-	return target ? on_target_read(sk, target, ret) : 0;
+	return target ? on_target_read(sk, target, ret, flags) : 0;
 }
 
 static __always_inline void add_to_histogram(struct stripe *stripe, enum histogram histogram, u64 ns, s32 times)
@@ -672,6 +710,8 @@ static __noinline int on_target_send(struct sock *sk, u32 target, int ret)
 {
 	struct connection *connection = find_connection(sk);
 
+	if (parse_http2 && connection && connection->stage == STAGE_STREAMS)
+		return on_stream_send(sk, connection, ret);
 	if (connection && connection->stage == STAGE_OPEN) {
 		if (ret > 0)
 			complete_turn(sk, connection);
@@ -711,6 +751,8 @@ static __always_inline int on_state_change(struct sock *sk, int state)
 	stage = __sync_lock_test_and_set(&connection->stage, STAGE_CLOSED);
 	if (stage == STAGE_ARRIVED || stage == STAGE_OPEN)
 		count(connection->target, COUNTER_ABANDONED);
+	else if (parse_http2 && stage == STAGE_STREAMS)
+		end_all_streams(sk, connection->target, false);
 	return 0;
 }
 
@@ -734,6 +776,8 @@ static __always_inline int on_walk(struct sock *sk)
 			arrival_ns = arrival_of(connection, payload_read(sk, tcp));
 		else
 			return 0;
+	} else if (parse_http2 && connection->stage == STAGE_STREAMS) {
+		return walk_streams(sk, connection->target);
 	} else {
 		return 0;
 	}
@@ -743,5 +787,8 @@ static __always_inline int on_walk(struct sock *sk)
 		result->oldest_arrival_ns = arrival_ns;
 	return 0;
 }
+
+/* The other half of the hooks above. */
+#include "http2.h"
 
 #endif

@@ -42,6 +42,8 @@ export const REQUIREMENTS = {
     { package: 'redis-server', for: 'tests against a real server', command: 'redis-server' },
     { package: 'redis-tools', for: "a real server's clients", command: 'redis-benchmark' },
     { package: 'nginx-light', for: 'tests against a real server', command: 'nginx' },
+    { package: 'nghttp2-server', for: 'tests against a real HTTP/2 server', command: 'nghttpd' },
+    { package: 'nghttp2-client', for: 'tests with a real HTTP/2 client', command: 'h2load' },
     { package: 'memcached', for: 'tests against a real server', command: 'memcached' },
     { package: 'openssl', for: 'certificates of test servers', command: 'openssl' },
     { package: 'prometheus', for: 'fetching and checking metrics as operators do', command: 'promtool' },

@@ -97,7 +97,19 @@ export function tableLines(terminal: boolean): ObserveOutput {
 /** What is out of the ordinary. */
 function unusualCounts(snapshot: Snapshot): string {
   const counts = (['abandoned', 'unsolicited', 'dropped'] as const).filter((count) => snapshot[count] > 0);
-  return counts.map((count) => `${count} ${snapshot[count]}`).join(', ');
+  return [...counts.map((count) => `${count} ${snapshot[count]}`), ...http2Counts(snapshot)].join(', ');
+}
+
+/** What a target that speaks HTTP/2 has besides requests of the unit that the line is about. */
+function http2Counts({ http2 }: Snapshot): readonly string[] {
+  if (http2 === undefined) return [];
+  const { unit, requests } = http2.otherUnit;
+  const counted = (count: number, what: string) => (count > 0 ? [`${what} ${count}`] : []);
+  return [
+    ...counted(http2.streaming, 'streaming'),
+    ...counted(requests, `apart by ${unit}`),
+    ...counted(http2.lostConnections, 'connections lost'),
+  ];
 }
 
 function stateAndCounts(snapshot: Snapshot): string {

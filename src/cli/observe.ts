@@ -1,7 +1,7 @@
 import { Command, Option } from 'commander';
 import { systemClock } from '../core/clock.ts';
 import { UsageError } from '../core/errors.ts';
-import type { Snapshot } from '../core/sensor.ts';
+import { type Protocol, PROTOCOLS, type Snapshot } from '../core/sensor.ts';
 import type { TargetPlace } from '../core/target-place.ts';
 import { openSensor, type TargetSpec } from '../sensor/open-sensor.ts';
 import { METHOD_CHOICES, type MethodChoice } from '../sensor/probe-methods.ts';
@@ -20,6 +20,7 @@ interface ObserveOptions {
   readonly interval: number;
   readonly duration?: number;
   readonly method: MethodChoice;
+  readonly protocol: Protocol;
   readonly json?: true;
   readonly summary?: true;
   readonly record?: string;
@@ -66,6 +67,11 @@ export function observeCommand(): Command {
       durationOption('--duration', SHORTEST_INTERVAL_MS),
     )
     .addOption(new Option('--method <name>', 'how to measure').choices(METHOD_CHOICES).default('auto'))
+    .addOption(
+      new Option('--protocol <name>', 'HTTP/2 connections by stream where they are seen to be, never, or else fail')
+        .choices(PROTOCOLS)
+        .default('auto'),
+    )
     .option('--json', 'one JSON object a line, a target and a window each')
     .option('--summary', 'at the end, the whole run as one window')
     .addOption(recordOption())
@@ -137,7 +143,7 @@ function targetsOf(options: ObserveOptions): readonly TargetSpec[] {
   if (places.size === 0) {
     throw new UsageError('no target: expected --port, --pid, --unit, --cgroup, --container or --unix');
   }
-  return [...places].map(([name, place]) => ({ name, ...place }));
+  return [...places].map(([name, place]) => ({ name, ...place, protocol: options.protocol }));
 }
 
 /** As it was asked for: `port:80@blue`, `unit:nginx`. */

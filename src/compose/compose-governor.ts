@@ -175,10 +175,12 @@ const tapped = (sensor: Sensor, onRead: (snapshots: readonly Snapshot[]) => void
   close: () => sensor.close(),
 });
 
-/** The same names with the same ports, in any order. */
+/** The same names with the same protocol and ports, in any order. */
 function sameServers(a: Config, b: Config): boolean {
   const serversOf = ({ services }: Config) =>
-    new Map(services.map(({ name, target }) => [name, { ...target, ports: new Set(target.ports) }]));
+    new Map(
+      services.map(({ name, target, protocol }) => [name, { ...target, ports: new Set(target.ports), protocol }]),
+    );
   return isDeepStrictEqual(serversOf(a), serversOf(b));
 }
 
@@ -191,6 +193,7 @@ function targetOf(service: Config['services'][number]) {
   return {
     name: service.name,
     ...service.target,
+    protocol: service.protocol,
     sloLatencyNs: slo.latencyNs,
     alarm: alarmBudget(slo, policy.intervalMs),
   };

@@ -4,6 +4,10 @@ export type SensorMethod = 'tracepoint' | 'fentry' | 'syscall' | 'simulated';
 /** What one count of `requests` is; see the vocabulary in docs/architecture.md. */
 export type RequestUnit = 'turn' | 'stream';
 
+/** How a target's requests are told apart: `auto` takes HTTP/2 connections by stream, where the kernel can, and all others by turn. */
+export const PROTOCOLS = ['auto', 'turns', 'http2'] as const;
+export type Protocol = (typeof PROTOCOLS)[number];
+
 /**
  * What the sensor knows of a target's state. `idle`: nothing arrives, nothing is in flight (healthy). `stall`: requests
  * are in flight and none completes. `silence`: the sensor itself is stale or has failed.
@@ -42,6 +46,40 @@ export interface Snapshot {
    * saturation, whatever number of threads it has. Null where it is not known.
    */
   readonly busiestThreadRatio: number | null;
+  /** Where connections of the target speak HTTP/2, or are said to. */
+  readonly http2?: Http2Figures;
+}
+
+/** Requests of one unit: counts of a window, what is in flight at its end, and times. */
+export type UnitFigures = Pick<
+  Snapshot,
+  | 'unit'
+  | 'arrivals'
+  | 'requests'
+  | 'overSlo'
+  | 'abandoned'
+  | 'unsolicited'
+  | 'dropped'
+  | 'inFlight'
+  | 'latency'
+  | 'socketWait'
+  | 'handlingTime'
+>;
+
+/**
+ * A target may have connections that are counted by stream and others that are counted by turn. The two are never added up:
+ * the snapshot's own figures are those of the unit that had more requests in the window, and these are the others.
+ */
+export interface Http2Figures {
+  /** Connections that were begun to be counted by turn and by stream, and those of the latter that had to go over to turns. */
+  readonly turnConnections: number;
+  readonly streamConnections: number;
+  readonly lostConnections: number;
+  /** Streams that turned out to be a conversation or a subscription: they count as arrivals, and in no figure of latency. */
+  readonly streaming: number;
+  /** From a stream's arrival to the first HEADERS of its response, streaming or not. */
+  readonly firstResponse: Histogram;
+  readonly otherUnit: UnitFigures;
 }
 
 /** Why the kernel woke us before the tick. */

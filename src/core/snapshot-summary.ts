@@ -1,5 +1,5 @@
 import type { Histogram } from './histogram.ts';
-import type { Health, RequestUnit, SensorMethod, Snapshot } from './sensor.ts';
+import type { Health, Http2Figures, RequestUnit, SensorMethod, Snapshot } from './sensor.ts';
 import { NS_PER_MS, NS_PER_S, NS_PER_US } from './units.ts';
 
 /** In µs; all 0 when nothing completed. `maxUs` is the upper bound of the highest bucket in use. */
@@ -34,6 +34,23 @@ export interface SnapshotSummary {
   readonly latency: TimeSummary;
   readonly socketWait: TimeSummary;
   readonly handlingTime: TimeSummary;
+  /** Where connections of the target speak HTTP/2: see `Http2Figures`. */
+  readonly http2?: Http2Summary;
+}
+
+export interface Http2Summary {
+  readonly turnConnections: number;
+  readonly streamConnections: number;
+  readonly lostConnections: number;
+  readonly streaming: number;
+  readonly firstResponse: TimeSummary;
+  readonly otherUnit: {
+    readonly unit: RequestUnit;
+    readonly arrivals: number;
+    readonly requests: number;
+    readonly inFlight: number;
+    readonly latency: TimeSummary;
+  };
 }
 
 export function summarizeTimes(histogram: Histogram): TimeSummary {
@@ -72,6 +89,16 @@ export function summarizeSnapshot(snapshot: Snapshot, wallMs: number): SnapshotS
     latency: summarizeTimes(snapshot.latency),
     socketWait: summarizeTimes(snapshot.socketWait),
     handlingTime: summarizeTimes(snapshot.handlingTime),
+    ...(snapshot.http2 === undefined ? {} : { http2: summarizeHttp2(snapshot.http2) }),
+  };
+}
+
+function summarizeHttp2({ firstResponse, otherUnit, ...counts }: Http2Figures): Http2Summary {
+  const { unit, arrivals, requests, inFlight, latency } = otherUnit;
+  return {
+    ...counts,
+    firstResponse: summarizeTimes(firstResponse),
+    otherUnit: { unit, arrivals, requests, inFlight, latency: summarizeTimes(latency) },
   };
 }
 

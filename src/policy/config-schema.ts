@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { PROTOCOLS } from '../core/sensor.ts';
 import { durationMs, durationNs, frequencyKhz, quantile } from '../core/quantity-schema.ts';
 import { PROCESS_PLACES } from '../core/target-place.ts';
 import { listenAddress } from './listen-address.ts';
@@ -32,6 +33,12 @@ const serviceSchema = z.strictObject({
         .optional()
         .describe('A container: its id, or twelve or more digits of it'),
       unix: text('an absolute path').regex(/^\//).optional().describe('The path of a Unix-domain stream socket'),
+      protocol: z
+        .enum(PROTOCOLS)
+        .default('auto')
+        .describe(
+          'What a request is: a stream of HTTP/2, which gRPC is, or a turn of a connection; auto: as each connection begins',
+        ),
     })
     .meta({
       oneOf: [

@@ -3,6 +3,7 @@ import type { OnExit } from '../core/actuator.ts';
 import type { ControllerRegistry } from '../core/controller-kind.ts';
 import { type FileProblem, PolicyError } from '../core/errors.ts';
 import type { PlanStrategy } from '../core/planner.ts';
+import type { Protocol } from '../core/sensor.ts';
 import type { Slo } from '../core/slo.ts';
 import { placeProblem, type TargetPlace } from '../core/target-place.ts';
 import { formatKhz, type KiloHertz } from '../core/units.ts';
@@ -15,6 +16,7 @@ import { readYamlFile, type YamlFile } from './yaml-file.ts';
 export interface ServiceConfig {
   readonly name: string;
   readonly target: TargetPlace;
+  readonly protocol: Protocol;
   readonly slo: Slo;
   readonly cores: { readonly min: number; readonly reserved: readonly number[] };
   readonly policy: Policy;
@@ -95,6 +97,7 @@ export function configOf(yaml: YamlFile, registry: ControllerRegistry, lookup: P
     services: services.map(({ name, target, slo, cores, policy }) => ({
       name,
       target: placeOf(target),
+      protocol: target.protocol,
       slo: { quantile: slo.quantile, latencyNs: slo.latency, windowMs: slo.window },
       cores,
       policy: policies.byPath.get(policyFileOf(yaml, name, policy, lookup))!,

@@ -7,7 +7,7 @@ export const PORTS = 65_536;
 export const PORT_BY_NAMESPACE = 255;
 
 /** `counts[histogram][bucket]` of a stripe, in this order. */
-export const HISTOGRAMS = ['latency', 'socketWait', 'handlingTime'] as const;
+export const HISTOGRAMS = ['latency', 'socketWait', 'handlingTime', 'firstResponse'] as const;
 
 /** `counters[...]` of a stripe, in this order; each has 64 bits. */
 export const COUNTERS = [
@@ -18,6 +18,11 @@ export const COUNTERS = [
   'dropped',
   'socketWaitNs',
   'handlingTimeNs',
+  'connections',
+  'withdrawn',
+  'streaming',
+  'lost',
+  'firstResponseNs',
 ] as const;
 export type Counter = (typeof COUNTERS)[number];
 
@@ -35,7 +40,7 @@ export const STRIPE = {
 /** struct target_control: its size and the places of its fields, in bytes. */
 export const CONTROL = { bytes: 32, sloNs: 0, waitBudgetNs: 8, lateBudget: 16, late: 20, armed: 24 } as const;
 
-/** struct walk_result: two words of 64 bits. */
+/** struct walk_result, MAX_TARGETS of turns and then as many of streams: two words of 64 bits. */
 export const WALK_RESULT = { bytes: 16, oldestArrivalNs: 0, inFlight: 8 } as const;
 
 /** struct alarm. */

@@ -1,26 +1,66 @@
-import type { Snapshot } from '../core/sensor.ts';
+import type { Histogram } from '../core/histogram.ts';
+import type { Http2Figures, RequestUnit, Snapshot, UnitFigures } from '../core/sensor.ts';
 
-/** Two windows of a target that follow one another, as one: counts and histograms add up, states are those of the later. */
+/**
+ * Two windows of a target that follow one another, as one: counts and histograms add up, states are those of the later. Units
+ * are never mixed: where the windows differ in theirs, that of which there were more requests in both together is the whole's.
+ */
 export function mergeSnapshots(earlier: Snapshot, later: Snapshot): Snapshot {
-  const sum = (count: 'windowNs' | 'arrivals' | 'requests' | 'overSlo' | 'abandoned' | 'unsolicited' | 'dropped') =>
-    earlier[count] + later[count];
-  const together = (histogram: 'latency' | 'socketWait' | 'handlingTime') => {
-    const merged = earlier[histogram].clone();
-    merged.add(later[histogram]);
-    return merged;
-  };
-  return {
+  const whole = {
     ...later,
-    windowNs: sum('windowNs'),
+    windowNs: earlier.windowNs + later.windowNs,
+    cpuTimeNs: earlier.cpuTimeNs === null || later.cpuTimeNs === null ? null : earlier.cpuTimeNs + later.cpuTimeNs,
+  };
+  const own = mergeFigures(figuresOf(earlier, later.unit), figuresOf(later, later.unit));
+  if (later.http2 === undefined) return { ...whole, ...own };
+  const otherUnit = later.http2.otherUnit.unit;
+  const other = mergeFigures(figuresOf(earlier, otherUnit), figuresOf(later, otherUnit));
+  const http2 = mergeHttp2(earlier.http2, later.http2);
+  return own.requests >= other.requests
+    ? { ...whole, ...own, http2: { ...http2, otherUnit: other } }
+    : { ...whole, ...other, http2: { ...http2, otherUnit: own } };
+}
+
+/** Undefined where the snapshot has nothing in that unit. */
+function figuresOf(snapshot: Snapshot, unit: RequestUnit): UnitFigures | undefined {
+  return [snapshot, snapshot.http2?.otherUnit].find((figures) => figures?.unit === unit);
+}
+
+function mergeFigures(earlier: UnitFigures | undefined, later: UnitFigures | undefined): UnitFigures {
+  const [first, last] = [earlier ?? later!, later ?? earlier!];
+  const sum = (count: 'arrivals' | 'requests' | 'overSlo' | 'abandoned' | 'unsolicited' | 'dropped') =>
+    (earlier?.[count] ?? 0) + (later?.[count] ?? 0);
+  const together = (histogram: 'latency' | 'socketWait' | 'handlingTime') =>
+    first === last ? first[histogram] : sumOf(first[histogram], last[histogram]);
+  return {
+    unit: last.unit,
     arrivals: sum('arrivals'),
     requests: sum('requests'),
     overSlo: sum('overSlo'),
     abandoned: sum('abandoned'),
     unsolicited: sum('unsolicited'),
     dropped: sum('dropped'),
+    inFlight: last.inFlight,
     latency: together('latency'),
     socketWait: together('socketWait'),
     handlingTime: together('handlingTime'),
-    cpuTimeNs: earlier.cpuTimeNs === null || later.cpuTimeNs === null ? null : earlier.cpuTimeNs + later.cpuTimeNs,
   };
+}
+
+function mergeHttp2(earlier: Http2Figures | undefined, later: Http2Figures): Http2Figures {
+  if (earlier === undefined) return later;
+  return {
+    turnConnections: earlier.turnConnections + later.turnConnections,
+    streamConnections: earlier.streamConnections + later.streamConnections,
+    lostConnections: earlier.lostConnections + later.lostConnections,
+    streaming: earlier.streaming + later.streaming,
+    firstResponse: sumOf(earlier.firstResponse, later.firstResponse),
+    otherUnit: later.otherUnit,
+  };
+}
+
+function sumOf(earlier: Histogram, later: Histogram): Histogram {
+  const merged = earlier.clone();
+  merged.add(later);
+  return merged;
 }

@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import { release } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Clock, systemClock } from '../core/clock.ts';
@@ -7,7 +8,7 @@ import { placeProblem } from '../core/target-place.ts';
 import type { LogLevel } from '../native/libbpf.ts';
 import { MAX_TARGETS } from './layout.ts';
 import type { OpenedSensor } from './opened-sensor.ts';
-import { chooseMethodHere } from './probe-kernel.ts';
+import { chooseMethodHere, type ChosenMethod } from './probe-kernel.ts';
 import { type MethodChoice, PROBE_METHODS } from './probe-methods.ts';
 import { isPlainPorts } from './target-resolver.ts';
 import type { TargetSpec } from './target-spec.ts';
@@ -56,6 +57,7 @@ export function openSensor(options: SensorOptions): OpenedSensor {
       "a recording needs method 'tracepoint' or 'fentry': 'syscall' sees no arrivals",
     );
   }
+  assertProtocols(options.targets, chosen);
   return new TurnSensor({
     ...chosen,
     objectFile: join(directory, chosen.method.objectName),
@@ -93,6 +95,16 @@ function assertTargets(targets: readonly TargetSpec[]): void {
     assertPositive(`target ${name}: alarm.lateBudget`, alarm?.lateBudget);
     assertPositive(`target ${name}: alarm.waitBudgetNs`, alarm?.waitBudgetNs);
   }
+}
+
+/** Who says that it is HTTP/2 wants streams: turns would be wrong, and not `auto`'s best effort. */
+function assertProtocols(targets: readonly TargetSpec[], { canParseHttp2 }: ChosenMethod): void {
+  const wanting = targets.find(({ protocol }) => protocol === 'http2');
+  if (canParseHttp2 || wanting === undefined) return;
+  throw new SensorError(
+    'kernel-too-old',
+    `measure target ${wanting.name} by stream: Linux ${release()} on ${process.arch} does not let probes look at frames; Linux 5.17 on x86 or arm64 is needed`,
+  );
 }
 
 function assertPositive(what: string, value: number | undefined): void {

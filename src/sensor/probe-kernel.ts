@@ -11,7 +11,13 @@ export interface ChosenMethod {
   readonly method: ProbeMethod;
   /** Those of its probes that this kernel has. */
   readonly probes: readonly Probe[];
+  /** Whether these probes can look at frames, and the kernel lets them: Linux 5.17, on x86 and arm64. */
+  readonly canParseHttp2: boolean;
 }
+
+/** What bpf/http2.h calls, by the names of the kernel's functions. */
+const HTTP2_HELPERS = ['bpf_loop', 'bpf_task_pt_regs', 'bpf_get_current_task_btf'];
+const HTTP2_ARCHITECTURES: readonly string[] = ['x64', 'arm64'];
 
 /** @throws SensorError where no method that may be used can work here, whoever we are */
 export function chooseMethodHere(choice: MethodChoice): ChosenMethod {
@@ -26,7 +32,11 @@ export function chooseMethodHere(choice: MethodChoice): ChosenMethod {
         `choose how to measure: Linux ${release()} does not do: ${method.problem}`,
       );
     }
-    return { method, probes: method.probes.filter(has) };
+    const canParseHttp2 =
+      method.name !== 'syscall' &&
+      HTTP2_ARCHITECTURES.includes(process.arch) &&
+      HTTP2_HELPERS.every((helper) => btf.hasFunction(helper));
+    return { method, probes: method.probes.filter(has), canParseHttp2 };
   } finally {
     btf.close();
   }

@@ -44,7 +44,7 @@ export const PROBE_METHODS: readonly ProbeMethod[] = [
     name: 'fentry',
     objectName: 'turns-fentry.bpf.o',
     connections: 'connections',
-    availability: 'Linux 5.12 or later, on arm64 6.0',
+    availability: 'Linux 5.13 or later, on arm64 6.0',
     probes: [
       { program: 'data_ready', kind: 'function', at: 'sock_def_readable' },
       { program: 'mptcp_data_ready', kind: 'function', at: 'subflow_data_ready', optional: true },

@@ -1,8 +1,11 @@
+import type { Protocol } from '../core/sensor.ts';
 import type { TargetPlace } from '../core/target-place.ts';
 
 /** A server to be observed: every connection that it accepts. */
 export interface TargetSpec extends TargetPlace {
   readonly name: string;
+  /** `auto` where not given. */
+  readonly protocol?: Protocol;
   /** Requests over this are counted as `overSlo`. */
   readonly sloLatencyNs?: number;
   /** When the kernel is to wake us: at so many requests over the SLO in a window, at a read that waited so long. */

@@ -2,13 +2,14 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Clock } from '../core/clock.ts';
 import { SensorError } from '../core/errors.ts';
 import { describePlace, PLACES, type TargetPlace } from '../core/target-place.ts';
-import type { Alarm, AlarmKind, AlarmSource, Snapshot } from '../core/sensor.ts';
+import type { Alarm, AlarmKind, AlarmSource, RequestUnit, Snapshot } from '../core/sensor.ts';
 import { BpfObject, type Log, possibleCpus, RingBuffer, variableOffset } from '../native/libbpf.ts';
 import { ConnectionWalk, type InFlight } from './connection-walk.ts';
 import { CpuMeter } from './cpu-meter.ts';
 import { healthOf } from './health.ts';
+import { figuresByUnit } from './figures-by-unit.ts';
 import { listeningPorts } from './listening-ports.ts';
-import { ALARM, ALARM_BITS, CONTROL, PORTS, READER_KEY, STRIPE } from './layout.ts';
+import { ALARM, ALARM_BITS, CONTROL, MAX_TARGETS, PORTS, READER_KEY, STRIPE } from './layout.ts';
 import type { OpenedSensor } from './opened-sensor.ts';
 import { ownNetns, PortTable } from './port-table.ts';
 import { type ChosenMethod, explainRefusal } from './probe-kernel.ts';
@@ -39,6 +40,11 @@ interface Setup extends ChosenMethod {
 interface TargetState {
   spec: TargetSpec;
   readonly reader: WindowReader;
+  /** Absent where its connections are not looked at for HTTP/2. */
+  readonly streams: WindowReader | undefined;
+  /** Of its last snapshot. */
+  unit: RequestUnit;
+  http2WasSeen: boolean;
   readonly control: TargetControl;
   readonly cpu: CpuMeter;
   readAtNs: bigint;
@@ -52,7 +58,7 @@ interface TargetState {
 /** Turns, measured by probes in the kernel that tell of each socket's arrivals, reads and sends. */
 export class TurnSensor implements OpenedSensor {
   readonly method: ProbeMethod['name'];
-  readonly unit = 'turn';
+  readonly unit: RequestUnit;
   readonly alarms: AlarmSource;
   readonly turns: TurnStream | null;
   readonly #object: BpfObject;
@@ -73,6 +79,7 @@ export class TurnSensor implements OpenedSensor {
   /** @throws SensorError */
   constructor(setup: Setup) {
     this.method = setup.method.name;
+    this.unit = setup.targets.every(({ protocol }) => protocol === 'http2') ? 'stream' : 'turn';
     this.#clock = setup.clock;
     this.#log = setup.log;
     this.#found = setup.targets.map((spec) => (isPlainPorts(spec) ? undefined : false));
@@ -93,6 +100,11 @@ export class TurnSensor implements OpenedSensor {
         return {
           spec,
           reader: new WindowReader(stripesOf(object, index, 2 ** stripeShift)),
+          streams: maySpeakHttp2(setup, spec)
+            ? new WindowReader(stripesOf(object, setup.targets.length + index, 2 ** stripeShift), 'stream')
+            : undefined,
+          unit: spec.protocol === 'http2' ? 'stream' : 'turn',
+          http2WasSeen: spec.protocol === 'http2',
           control: new TargetControl(memory, controls + index * CONTROL.bytes, spec),
           cpu: new CpuMeter(setup.clock, procTimes),
           readAtNs: 0n,
@@ -115,6 +127,9 @@ export class TurnSensor implements OpenedSensor {
           )
         : undefined;
       this.#followTargets(setup.clock.monotonicNs());
+      const http2Offset = variableOffset(object.map('.bss'), 'may_speak_http2').offset;
+      const mayBeHttp2 = new Uint8Array(memory.buffer, http2Offset, setup.targets.length);
+      setup.targets.forEach((spec, index) => (mayBeHttp2[index] = Number(maySpeakHttp2(setup, spec))));
       for (const { program } of setup.probes) object.attach(program);
     } catch (error) {
       object.close();
@@ -130,10 +145,13 @@ export class TurnSensor implements OpenedSensor {
 
   read(urgent = false): readonly Snapshot[] {
     this.#assertOpen();
-    const windows = this.#targets.map((target) => target.reader.read());
+    const windows = this.#targets.map(({ reader, streams }) => ({ turns: reader.read(), streams: streams?.read() }));
     let walked = false;
     const atNs = this.#clock.monotonicNs();
-    if (windows.some(({ inFlight }) => inFlight > 0) && this.#walk.isDue(atNs)) {
+    if (
+      windows.some(({ turns, streams }) => turns.inFlight > 0 || (streams?.inFlight ?? 0) > 0) &&
+      this.#walk.isDue(atNs)
+    ) {
       this.#walk.walk();
       walked = true;
     }
@@ -142,7 +160,10 @@ export class TurnSensor implements OpenedSensor {
       this.#lookAtProcesses(atNs);
     }
     return this.#targets.map((target, index): Snapshot => {
-      const window = walked ? this.#withoutLost(target, windows[index]!, index) : windows[index]!;
+      const { turns, streams } = windows[index]!;
+      const window = figuresByUnit(walked ? this.#withoutLost(target, turns, index) : turns, streams, target);
+      target.unit = window.unit;
+      target.http2WasSeen = window.http2 !== undefined;
       const windowNs = Number(atNs - target.readAtNs);
       if (window.requests > 0 || target.inFlight === 0) target.progressAtNs = atNs;
       const health = healthOf({
@@ -159,12 +180,12 @@ export class TurnSensor implements OpenedSensor {
       return {
         target: target.spec.name,
         method: this.method,
-        unit: this.unit,
         atNs,
         windowNs,
         health,
         ...window,
-        oldestInFlightNs: window.inFlight > 0 ? this.#walk.found(index).oldestNs : 0,
+        oldestInFlightNs:
+          window.inFlight > 0 ? this.#walk.found(window.unit === 'stream' ? MAX_TARGETS + index : index).oldestNs : 0,
         cpuTimeNs: target.cpu.cpuTimeNs(windowNs),
         busiestThreadRatio: target.cpu.busiestThreadRatio,
       };
@@ -175,17 +196,17 @@ export class TurnSensor implements OpenedSensor {
    * What is in flight, counted by a walk over all connections, a target each: independent of the counters, which must agree.
    * Takes time for each connection.
    */
-  walk(): readonly InFlight[] {
+  walk(unit: RequestUnit = 'turn'): readonly InFlight[] {
     this.#assertOpen();
     this.#walk.walk();
-    return this.#targets.map((_, index) => this.#walk.found(index));
+    return this.#targets.map((_, index) => this.#walk.found(unit === 'stream' ? MAX_TARGETS + index : index));
   }
 
   retarget(targets: readonly TargetSpec[]): boolean {
     this.#assertOpen();
     const matched = this.#targets.map((state) => {
       const target = targets.find(({ name }) => name === state.spec.name);
-      return target !== undefined && samePlace(target, state.spec) ? { state, target } : null;
+      return target !== undefined && sameConnections(target, state.spec) ? { state, target } : null;
     });
     if (targets.length !== matched.length || matched.includes(null)) return false;
     for (const { state, target } of matched.filter((match) => match !== null)) {
@@ -268,11 +289,16 @@ export class TurnSensor implements OpenedSensor {
 
 const hasUnix = (targets: readonly TargetSpec[]) => targets.some(({ unix }) => unix !== undefined);
 
-const samePlace = (a: TargetSpec, b: TargetSpec) => isDeepStrictEqual(placeOf(a), placeOf(b));
+const sameConnections = (a: TargetSpec, b: TargetSpec) =>
+  (a.protocol ?? 'auto') === (b.protocol ?? 'auto') && isDeepStrictEqual(placeOf(a), placeOf(b));
 
 /** Ports in any order are the same. */
 const placeOf = (place: TargetPlace) =>
   [...PLACES, 'netns' as const].map((key) => (key === 'ports' ? new Set(place.ports) : place[key]));
+
+/** Unix-domain sockets have no sequence numbers, by which frames are followed. */
+const maySpeakHttp2 = ({ canParseHttp2 }: Setup, { protocol, unix }: TargetSpec) =>
+  canParseHttp2 && unix === undefined && protocol !== 'turns';
 
 function load(object: BpfObject, setup: Setup, stripeShift: number): void {
   object.setRodata('extend_gap_ns', bytesOf(new BigUint64Array([BigInt(setup.extendGapNs)])));
@@ -284,7 +310,10 @@ function load(object: BpfObject, setup: Setup, stripeShift: number): void {
   if (setup.method.name === 'syscall') object.setRodata('syscall_roles', syscallRoles(process.arch));
   if (hasUnix(setup.targets)) object.setRodata('unix_targets', new Uint8Array([1]));
   for (const probe of setup.method.probes) object.setAutoload(probe.program, setup.probes.includes(probe));
-  object.map('stripes').setMaxEntries(setup.targets.length << stripeShift);
+  const http2 = setup.targets.some((spec) => maySpeakHttp2(setup, spec));
+  object.setRodata('parse_http2', new Uint8Array([Number(http2)]));
+  object.setRodata('first_stream_set', bytesOf(new Uint32Array([setup.targets.length])));
+  object.map('stripes').setMaxEntries((setup.targets.length * (http2 ? 2 : 1)) << stripeShift);
   object.load();
 }
 

@@ -1,8 +1,9 @@
 import { endianness } from 'node:os';
 import { BUCKETS, Histogram } from '../core/histogram.ts';
+import type { RequestUnit } from '../core/sensor.ts';
 import { type Counter, COUNTERS, HISTOGRAMS, STRIPE } from './layout.ts';
 
-/** What the kernel counted of one target between two reads. */
+/** What the kernel counted of one target, in one unit, between two reads. */
 export interface Window {
   readonly arrivals: number;
   readonly requests: number;
@@ -15,6 +16,12 @@ export interface Window {
   readonly latency: Histogram;
   readonly socketWait: Histogram;
   readonly handlingTime: Histogram;
+  /** Of streams alone: from the arrival to the first HEADERS of the response. */
+  readonly firstResponse: Histogram;
+  /** Connections that were begun to be counted in this unit, and those whose frames were lost sight of. */
+  readonly connections: number;
+  readonly lost: number;
+  readonly streaming: number;
 }
 
 const TWO_TO_32 = 2 ** 32;
@@ -34,15 +41,22 @@ export class WindowReader {
   /** Low and high word of each counter of each stripe at the read before. */
   readonly #before: readonly Uint32Array[];
   #inFlight = 0;
+  /** Arrivals that have been told and then withdrawn, which the next ones make up for. */
+  #arrivalsOwed = 0;
 
-  /** @param stripes one view of each struct stripe; all figures start at 0 */
-  constructor(stripes: readonly Uint32Array[]) {
+  readonly #histograms: number;
+
+  /** @param stripes one view of each struct stripe; all figures start at 0; @param unit of streams there is one histogram more */
+  constructor(stripes: readonly Uint32Array[], unit: RequestUnit = 'turn') {
+    this.#histograms = unit === 'stream' ? HISTOGRAMS.length : HISTOGRAMS.indexOf('firstResponse');
     this.#stripes = stripes;
     this.#before = stripes.map(() => new Uint32Array(2 * COUNTERS.length));
   }
 
   read(): Window {
-    const [latencyCounts, socketWaitCounts, handlingTimeCounts] = HISTOGRAMS.map((_, index) => this.#counts(index));
+    const [latencyCounts, socketWaitCounts, handlingTimeCounts, firstResponseCounts] = HISTOGRAMS.map((_, index) =>
+      index < this.#histograms ? this.#counts(index) : undefined,
+    );
     // Each request has one entry here, which a reply that goes on does not move.
     const requests = socketWaitCounts!.reduce((sum, count) => sum + count);
     // Arrivals last: what completes while we read can then never be more than what has arrived.
@@ -52,8 +66,15 @@ export class WindowReader {
     const dropped = this.#advance('dropped');
     const socketWaitNs = this.#advance('socketWaitNs');
     const handlingTimeNs = this.#advance('handlingTimeNs');
-    const arrivals = this.#advance('arrivals');
-    this.#inFlight += arrivals - requests - abandoned;
+    const firstResponseNs = this.#advance('firstResponseNs');
+    const connections = this.#advance('connections');
+    const lost = this.#advance('lost');
+    const streaming = this.#advance('streaming');
+    const withdrawn = this.#advance('withdrawn');
+    const net = this.#advance('arrivals') - withdrawn;
+    this.#inFlight += net - requests - abandoned - streaming;
+    const arrivals = Math.max(0, net - this.#arrivalsOwed);
+    this.#arrivalsOwed += arrivals - net;
     return {
       arrivals,
       requests,
@@ -65,6 +86,10 @@ export class WindowReader {
       latency: new Histogram(latencyCounts, socketWaitNs + handlingTimeNs),
       socketWait: new Histogram(socketWaitCounts, socketWaitNs),
       handlingTime: new Histogram(handlingTimeCounts, handlingTimeNs),
+      firstResponse: new Histogram(firstResponseCounts, firstResponseNs),
+      connections,
+      lost,
+      streaming,
     };
   }
 

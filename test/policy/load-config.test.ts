@@ -49,6 +49,7 @@ runtimeDirectory: /tmp/tailgov
         {
           name: 'web',
           target: { ports: [80] },
+          protocol: 'auto',
           slo: { quantile: 0.99, latencyNs: 5_000_000, windowMs: 60_000 },
           cores: { min: 1, reserved: [] },
           policy: expect.objectContaining({ file: policy }) as unknown,
@@ -81,7 +82,7 @@ onExit: orignal
 metrics: {}
 `;
     expect(problemsOf(() => load(text))).toEqual([
-      '3:15: unknown key "prt", did you mean "port"? expected port, ports, netns, pid, unit, cgroup, container or unix',
+      '3:15: unknown key "prt", did you mean "port"? expected port, ports, netns, pid, unit, cgroup, container, unix or protocol',
       '4:36: 5 given, expected a duration from 1us up to 10min such as 5ms, 1.5s or 1min',
       '6:11: "a b" given, expected a name of up to 63 letters, digits, dots, dashes and underscores',
       '7:13: port and ports given, expected one of them',

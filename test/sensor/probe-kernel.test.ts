@@ -25,7 +25,7 @@ describe('explainRefusal()', () => {
     const cause = refusal(constants.errno.EINVAL);
     expect(explainRefusal(cause, fentry)).toMatchObject({
       code: 'bpf-refused',
-      message: `${cause.message}; method 'fentry' needs Linux 5.12 or later, on arm64 6.0, this is Linux ${release()}`,
+      message: `${cause.message}; method 'fentry' needs Linux 5.13 or later, on arm64 6.0, this is Linux ${release()}`,
       cause,
     });
   });

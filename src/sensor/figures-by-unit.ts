@@ -1,0 +1,51 @@
+import type { RequestUnit, Snapshot, UnitFigures } from '../core/sensor.ts';
+import type { Window } from './window-reader.ts';
+
+/** The part of a snapshot that is told in units of requests. */
+export type FiguresByUnit = UnitFigures & Pick<Snapshot, 'http2'>;
+
+/**
+ * A target's turns and its streams, kept apart. The unit with more requests in the window is the snapshot's own, so that what is
+ * governed by is what is mostly served; where there are as many, the unit stays what it was.
+ *
+ * @param streams undefined where connections are not looked at for HTTP/2
+ * @param before of the target's last snapshot; HTTP/2 that was seen once is told of from then on
+ */
+export function figuresByUnit(
+  turns: Window,
+  streams: Window | undefined,
+  before: { readonly unit: RequestUnit; readonly http2WasSeen: boolean },
+): FiguresByUnit {
+  const byTurn = unitFigures('turn', turns);
+  if (streams === undefined || (streams.connections === 0 && !before.http2WasSeen)) return byTurn;
+  const byStream = unitFigures('stream', streams);
+  const more = streams.requests - turns.requests;
+  const unit = more === 0 ? before.unit : more > 0 ? 'stream' : 'turn';
+  return {
+    ...(unit === 'stream' ? byStream : byTurn),
+    http2: {
+      turnConnections: turns.connections,
+      streamConnections: streams.connections,
+      lostConnections: streams.lost,
+      streaming: streams.streaming,
+      firstResponse: streams.firstResponse,
+      otherUnit: unit === 'stream' ? byTurn : byStream,
+    },
+  };
+}
+
+function unitFigures(unit: RequestUnit, window: Window): UnitFigures {
+  return {
+    unit,
+    arrivals: window.arrivals,
+    requests: window.requests,
+    overSlo: window.overSlo,
+    abandoned: window.abandoned,
+    unsolicited: window.unsolicited,
+    dropped: window.dropped,
+    inFlight: window.inFlight,
+    latency: window.latency,
+    socketWait: window.socketWait,
+    handlingTime: window.handlingTime,
+  };
+}
