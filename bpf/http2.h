@@ -139,6 +139,8 @@ struct cursor {
 	u32 target;
 	/* What is read no longer makes sense. */
 	u32 lost;
+	/* How much of the preface has come. */
+	u32 matched;
 	/* The turns' arrivals, by which the first frames are dated. */
 	struct connection *connection;
 };
@@ -540,8 +542,10 @@ static __always_inline long parse_step(struct cursor *cursor, const bool sent)
 		return 1;
 	here = bytes_here(&cursor->bytes);
 	if (!here) {
-		cursor->lost = !next_vector(&cursor->bytes);
-		return cursor->lost;
+		if (next_vector(&cursor->bytes))
+			return 0;
+		cursor->lost = true;
+		return 1;
 	}
 	if (!direction->payload_left) {
 		u32 had = direction->header_bytes & 15;
@@ -667,24 +671,42 @@ static __noinline int on_stream_send(struct sock *sk, struct connection *connect
 /* RFC 9113, section 3.4. */
 const volatile u8 preface[32] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/* Whether what has been read goes on as the preface does, of which so much has matched. Steps over it. */
-static __noinline bool continues_preface(struct user_bytes *bytes, u32 matched)
+/* Matches the preface with what is here of it. */
+static long match_step(u32 step, void *context)
 {
-	u32 here = bytes_here(bytes);
+	struct cursor *cursor = context;
+	u32 matched = cursor->matched & 31;
+	u32 here = bytes_here(&cursor->bytes);
 	u32 wanted;
 	u8 read[32] = { 0 };
+	u64 limit;
 
-	matched &= 31;
-	wanted = matched < PREFACE_BYTES ? PREFACE_BYTES - matched : 0;
-	if (wanted > here)
-		wanted = here;
-	if (!copy_user_bytes(read, 0, wanted, bytes->at))
-		return false;
-	for (u32 i = 0; i < PREFACE_BYTES; i++)
-		if (i < wanted && read[i] != preface[(matched + i) & 31])
-			return false;
-	step_over(bytes, wanted);
-	return true;
+	if (matched >= PREFACE_BYTES || cursor->bytes.left == 0)
+		return 1;
+	if (!here) {
+		if (next_vector(&cursor->bytes))
+			return 0;
+		cursor->lost = true;
+		return 1;
+	}
+	wanted = PREFACE_BYTES - matched < here ? PREFACE_BYTES - matched : here;
+	if (!copy_user_bytes(read, 0, wanted, cursor->bytes.at)) {
+		cursor->lost = true;
+		return 1;
+	}
+	/* A number of its own: what the verifier learns of it in the loop must not make a case of each `wanted` afterwards. */
+	limit = wanted;
+	asm volatile("%0 &= 31" : "+r"(limit));
+	for (u32 i = 0; i < PREFACE_BYTES; i++) {
+		if (i < limit && read[i] != preface[(matched + i) & 31]) {
+			cursor->lost = true;
+			return 1;
+		}
+	}
+	step_over(&cursor->bytes, wanted);
+	cursor->seq += wanted;
+	cursor->matched = matched + wanted;
+	return 0;
 }
 
 /* The first bytes of the connection were the preface: what was taken for a turn is none. */
@@ -725,39 +747,31 @@ static __noinline int begin_streams(struct sock *sk, struct connection *connecti
  */
 static __noinline bool on_first_read(struct sock *sk, struct connection *connection, int ret, int flags)
 {
-	struct cursor cursor = { .connection = connection, .now = bpf_ktime_get_ns(), .target = connection->target };
+	struct cursor cursor = { .connection = connection, .now = bpf_ktime_get_ns(), .target = connection->target,
+				 .matched = connection->preface - 1 };
 	struct tcp_sock *tcp = bpf_skc_to_tcp_sock(sk);
-	u32 matched = connection->preface - 1;
 	u32 bytes = ret;
 
 	if (!tcp || ret <= 0)
 		return false;
 	cursor.seq = payload_read(sk, tcp) - bytes;
-	if (!(flags & MSG_TRUNC) && find_user_bytes(&cursor.bytes, sk, bytes, false)) {
-		bool has_room = bytes_here(&cursor.bytes) || next_vector(&cursor.bytes);
-
-		if (has_room && continues_preface(&cursor.bytes, matched)) {
-			u32 now_matched = matched + bytes - cursor.bytes.left;
-
-			cursor.seq += bytes - cursor.bytes.left;
-			if (now_matched >= PREFACE_BYTES) {
-				connection->preface = 0;
-				begin_streams(sk, connection, &cursor);
-				if (connection->stage != STAGE_STREAMS && connection->stage != STAGE_CLOSED)
-					return false;
-				if (!connection->reader_known)
-					remember_reader(connection->target);
-				return true;
-			}
-			if (cursor.bytes.left == 0) {
-				connection->preface = now_matched + 1;
-				return true;
-			}
-		}
+	if ((flags & MSG_TRUNC) || !find_user_bytes(&cursor.bytes, sk, bytes, false))
+		cursor.lost = true;
+	else
+		bpf_loop(2 * PREFACE_BYTES, match_step, &cursor, 0);
+	if (!cursor.lost && cursor.matched < PREFACE_BYTES && cursor.bytes.left == 0) {
+		connection->preface = 1 + cursor.matched;
+		return true;
 	}
 	connection->preface = 0;
-	count(connection->target, COUNTER_CONNECTIONS);
-	return false;
+	if (cursor.lost || cursor.matched < PREFACE_BYTES) {
+		count(connection->target, COUNTER_CONNECTIONS);
+		return false;
+	}
+	begin_streams(sk, connection, &cursor);
+	if (!connection->reader_known)
+		remember_reader(connection->target);
+	return connection->stage == STAGE_STREAMS || connection->stage == STAGE_CLOSED;
 }
 
 #endif

@@ -6,7 +6,8 @@ export type FiguresByUnit = UnitFigures & Pick<Snapshot, 'http2'>;
 
 /**
  * A target's turns and its streams, kept apart. The unit with more requests in the window is the snapshot's own, so that what is
- * governed by is what is mostly served; where there are as many, the unit stays what it was.
+ * governed by is what is mostly served; where there are as many, more arrivals and then more in flight decide, and where these
+ * are as many, too, the unit stays what it was.
  *
  * @param streams undefined where connections are not looked at for HTTP/2
  * @param before of the target's last snapshot; HTTP/2 that was seen once is told of from then on
@@ -19,7 +20,8 @@ export function figuresByUnit(
   const byTurn = unitFigures('turn', turns);
   if (streams === undefined || (streams.connections === 0 && !before.http2WasSeen)) return byTurn;
   const byStream = unitFigures('stream', streams);
-  const more = streams.requests - turns.requests;
+  const more =
+    streams.requests - turns.requests || streams.arrivals - turns.arrivals || streams.inFlight - turns.inFlight;
   const unit = more === 0 ? before.unit : more > 0 ? 'stream' : 'turn';
   return {
     ...(unit === 'stream' ? byStream : byTurn),

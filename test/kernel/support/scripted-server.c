@@ -10,11 +10,16 @@
  *   tN  one splice of at most N bytes          fN  one sendfile of N bytes
  *   h   shut the sending side down             c   close
  *   x   close with a reset
+ *   dHEX one send of these bytes               eHEX a send for each of these bytes
+ *   vHEX one writev of these bytes, in pieces of 1, 2, 3, ... bytes
+ *   iN  one readv of at most N bytes, into pieces of 1, 2, 3, ... bytes
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -27,6 +32,7 @@
 #include <sys/prctl.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -119,8 +125,59 @@ static int send_file(int fd, size_t bytes)
 	return sent == (ssize_t)bytes;
 }
 
+/* Divides a buffer into pieces of 1, 2, 3, ... bytes; returns how many there are. */
+static int in_pieces(char *buffer, size_t bytes, struct iovec pieces[IOV_MAX])
+{
+	int count = 0;
+
+	for (size_t at = 0; at < bytes && count < IOV_MAX; count++) {
+		size_t length = bytes - at < (size_t)count + 1 ? bytes - at : (size_t)count + 1;
+
+		pieces[count] = (struct iovec){ buffer + at, length };
+		at += length;
+	}
+	return count;
+}
+
+static int read_pieces(int fd, size_t bytes)
+{
+	static __thread char buffer[65536];
+	struct iovec pieces[IOV_MAX];
+
+	return readv(fd, pieces, in_pieces(buffer, bytes < sizeof(buffer) ? bytes : sizeof(buffer), pieces)) > 0;
+}
+
+static size_t parse_hex(const char *hex, char *bytes, size_t most)
+{
+	size_t count = 0;
+
+	while (count < most && isxdigit(hex[0]) && isxdigit(hex[1])) {
+		const char digits[] = { hex[0], hex[1], 0 };
+
+		bytes[count++] = strtol(digits, NULL, 16);
+		hex += 2;
+	}
+	return count;
+}
+
+static int send_bytes(int fd, char command, const char *hex)
+{
+	static __thread char bytes[65536];
+	struct iovec pieces[IOV_MAX];
+	size_t count = parse_hex(hex, bytes, sizeof(bytes));
+
+	if (command == 'd')
+		return send(fd, bytes, count, MSG_NOSIGNAL) == (ssize_t)count;
+	if (command == 'v')
+		return writev(fd, pieces, in_pieces(bytes, count, pieces)) == (ssize_t)count;
+	for (size_t at = 0; at < count; at++)
+		if (write(fd, bytes + at, 1) != 1)
+			return 0;
+	return 1;
+}
+
 /* Returns 0 when the connection is over. */
-static int run(int fd, char command, int number)
+static int run(int fd, char command, const char *argument, int number)
 {
 	struct linger reset = { 1, 0 };
 
@@ -148,6 +205,12 @@ static int run(int fd, char command, int number)
 		return 1;
 	case 'h':
 		return shutdown(fd, SHUT_WR) == 0;
+	case 'd':
+	case 'e':
+	case 'v':
+		return send_bytes(fd, command, argument);
+	case 'i':
+		return read_pieces(fd, number);
 	case 'x':
 		setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
 		return 0;
@@ -164,12 +227,13 @@ static void *serve(void *argument)
 	int fd = (intptr_t)argument;
 	const char *at = script;
 
+	signal(SIGPIPE, SIG_IGN);
 	for (;;) {
-		char *end;
+		const char *end = strchrnul(at, ' ');
 		char command = *at;
-		int number = strtol(at + 1, &end, 10);
+		int number = atoi(at + 1);
 
-		if (!run(fd, command, number))
+		if (!run(fd, command, at + 1, number))
 			break;
 		at = *end ? end + 1 : script;
 	}

@@ -35,8 +35,8 @@ export async function startRedis(): Promise<Server> {
   return untilItListens(spawn('redis-server', args, { stdio: 'ignore' }), port, directory);
 }
 
-/** @param site what goes into the `server` block, such as `location / { return 200 ok; }`; @param tls with a certificate of its own */
-export async function startNginx(site: string, options: { tls?: boolean } = {}): Promise<Server> {
+/** @param site what goes into the `server` block, such as `location / { return 200 ok; }`; @param options a certificate of its own; HTTP/2 without TLS */
+export async function startNginx(site: string, options: { tls?: boolean; http2?: boolean } = {}): Promise<Server> {
   const port = await freePort();
   const directory = mkdtempSync(join(tmpdir(), 'tailgov-nginx-'));
   const tls = options.tls === true ? makeCertificate(directory) : '';
@@ -46,7 +46,7 @@ export async function startNginx(site: string, options: { tls?: boolean } = {}):
     events { worker_connections 256; }
     http {
       access_log off; client_body_temp_path t1; proxy_temp_path t2; fastcgi_temp_path t3; uwsgi_temp_path t4; scgi_temp_path t5;
-      server { listen 127.0.0.1:${port}${tls === '' ? '' : ' ssl'}; ${tls} ${site} }
+      server { listen 127.0.0.1:${port}${tls === '' ? '' : ' ssl'}${options.http2 === true ? ' http2' : ''}; ${tls} ${site} }
     }`,
   );
   const args = ['-p', directory, '-c', join(directory, 'nginx.conf'), '-e', 'stderr'];
@@ -60,6 +60,13 @@ function makeCertificate(directory: string): string {
     stdio: 'ignore',
   });
   return `ssl_certificate ${directory}/cert.pem; ssl_certificate_key ${directory}/key.pem; ssl_protocols TLSv1.3;`;
+}
+
+/** nghttpd, which serves the files of a directory by HTTP/2 without TLS. */
+export async function startNghttpd(files: string): Promise<Server> {
+  const port = await freePort();
+  const directory = mkdtempSync(join(tmpdir(), 'tailgov-nghttpd-'));
+  return untilItListens(spawn('nghttpd', ['--no-tls', '-d', files, `${port}`], { stdio: 'ignore' }), port, directory);
 }
 
 /** Compiles scripted-server.c, which says what scripts are. */
