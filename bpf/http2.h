@@ -139,8 +139,6 @@ struct cursor {
 	u32 target;
 	/* What is read no longer makes sense. */
 	u32 lost;
-	/* How much of the preface has come. */
-	u32 matched;
 	/* The turns' arrivals, by which the first frames are dated. */
 	struct connection *connection;
 };
@@ -675,7 +673,7 @@ const volatile u8 preface[32] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 static long match_step(u32 step, void *context)
 {
 	struct cursor *cursor = context;
-	u32 matched = cursor->matched & 31;
+	u32 matched = (cursor->connection->preface - 1) & 31;
 	u32 here = bytes_here(&cursor->bytes);
 	u32 wanted;
 	u8 read[32] = { 0 };
@@ -705,7 +703,7 @@ static long match_step(u32 step, void *context)
 	}
 	step_over(&cursor->bytes, wanted);
 	cursor->seq += wanted;
-	cursor->matched = matched + wanted;
+	cursor->connection->preface = 1 + matched + wanted;
 	return 0;
 }
 
@@ -747,10 +745,10 @@ static __noinline int begin_streams(struct sock *sk, struct connection *connecti
  */
 static __noinline bool on_first_read(struct sock *sk, struct connection *connection, int ret, int flags)
 {
-	struct cursor cursor = { .connection = connection, .now = bpf_ktime_get_ns(), .target = connection->target,
-				 .matched = connection->preface - 1 };
+	struct cursor cursor = { .connection = connection, .now = bpf_ktime_get_ns(), .target = connection->target };
 	struct tcp_sock *tcp = bpf_skc_to_tcp_sock(sk);
 	u32 bytes = ret;
+	bool matched;
 
 	if (!tcp || ret <= 0)
 		return false;
@@ -759,12 +757,11 @@ static __noinline bool on_first_read(struct sock *sk, struct connection *connect
 		cursor.lost = true;
 	else
 		bpf_loop(2 * PREFACE_BYTES, match_step, &cursor, 0);
-	if (!cursor.lost && cursor.matched < PREFACE_BYTES && cursor.bytes.left == 0) {
-		connection->preface = 1 + cursor.matched;
+	matched = connection->preface > PREFACE_BYTES;
+	if (!cursor.lost && !matched && cursor.bytes.left == 0)
 		return true;
-	}
 	connection->preface = 0;
-	if (cursor.lost || cursor.matched < PREFACE_BYTES) {
+	if (cursor.lost || !matched) {
 		count(connection->target, COUNTER_CONNECTIONS);
 		return false;
 	}
