@@ -98,13 +98,14 @@ function assertTargets(targets: readonly TargetSpec[]): void {
 }
 
 /** Who says that it is HTTP/2 wants streams: turns would be wrong, and not `auto`'s best effort. */
-function assertProtocols(targets: readonly TargetSpec[], { canParseHttp2 }: ChosenMethod): void {
-  const wanting = targets.find(({ protocol }) => protocol === 'http2');
-  if (canParseHttp2 || wanting === undefined) return;
-  throw new SensorError(
-    'kernel-too-old',
-    `measure target ${wanting.name} by stream: Linux ${release()} on ${process.arch} does not let probes look at frames; Linux 5.17 on x86 or arm64 is needed`,
-  );
+function assertProtocols(targets: readonly TargetSpec[], { canParseHttp2, method }: ChosenMethod): void {
+  const wanting = targets.find(({ protocol, unix }) => protocol === 'http2' && !(canParseHttp2 && unix === undefined));
+  if (wanting === undefined) return;
+  const problem =
+    wanting.unix === undefined
+      ? `method '${method.name}' on Linux ${release()}, ${process.arch}, cannot look at frames; expected method 'tracepoint' or 'fentry' on Linux 5.17 or later, on x86-64 or arm64`
+      : 'frames are followed on TCP alone, not on Unix-domain sockets';
+  throw new SensorError('kernel-too-old', `measure target ${wanting.name} by stream: ${problem}`);
 }
 
 function assertPositive(what: string, value: number | undefined): void {
