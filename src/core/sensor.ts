@@ -61,6 +61,7 @@ export type UnitFigures = Pick<
   | 'unsolicited'
   | 'dropped'
   | 'inFlight'
+  | 'oldestInFlightNs'
   | 'latency'
   | 'socketWait'
   | 'handlingTime'

@@ -94,10 +94,10 @@ export function configOf(yaml: YamlFile, registry: ControllerRegistry, lookup: P
   return {
     file: yaml.file,
     mode,
-    services: services.map(({ name, target, slo, cores, policy }) => ({
+    services: services.map(({ name, target: { protocol, ...place }, slo, cores, policy }) => ({
       name,
-      target: placeOf(target),
-      protocol: target.protocol,
+      target: placeOf(place),
+      protocol,
       slo: { quantile: slo.quantile, latencyNs: slo.latency, windowMs: slo.window },
       cores,
       policy: policies.byPath.get(policyFileOf(yaml, name, policy, lookup))!,

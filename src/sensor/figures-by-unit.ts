@@ -1,6 +1,9 @@
 import type { RequestUnit, Snapshot, UnitFigures } from '../core/sensor.ts';
 import type { Window } from './window-reader.ts';
 
+/** Of one unit, with the age of the oldest request in flight, which a walk over the connections finds. */
+type AgedWindow = Window & Pick<Snapshot, 'oldestInFlightNs'>;
+
 /** The part of a snapshot that is told in units of requests. */
 export type FiguresByUnit = UnitFigures & Pick<Snapshot, 'http2'>;
 
@@ -13,8 +16,8 @@ export type FiguresByUnit = UnitFigures & Pick<Snapshot, 'http2'>;
  * @param before of the target's last snapshot; HTTP/2 that was seen once is told of from then on
  */
 export function figuresByUnit(
-  turns: Window,
-  streams: Window | undefined,
+  turns: AgedWindow,
+  streams: AgedWindow | undefined,
   before: { readonly unit: RequestUnit; readonly http2WasSeen: boolean },
 ): FiguresByUnit {
   const byTurn = unitFigures('turn', turns);
@@ -36,7 +39,8 @@ export function figuresByUnit(
   };
 }
 
-function unitFigures(unit: RequestUnit, window: Window): UnitFigures {
+/** These figures alone, of whatever has them. */
+export function unitFigures(unit: RequestUnit, window: Omit<UnitFigures, 'unit'>): UnitFigures {
   return {
     unit,
     arrivals: window.arrivals,
@@ -46,6 +50,7 @@ function unitFigures(unit: RequestUnit, window: Window): UnitFigures {
     unsolicited: window.unsolicited,
     dropped: window.dropped,
     inFlight: window.inFlight,
+    oldestInFlightNs: window.oldestInFlightNs,
     latency: window.latency,
     socketWait: window.socketWait,
     handlingTime: window.handlingTime,

@@ -1,5 +1,6 @@
 import type { Histogram } from '../core/histogram.ts';
 import type { Http2Figures, RequestUnit, Snapshot, UnitFigures } from '../core/sensor.ts';
+import { unitFigures } from './figures-by-unit.ts';
 
 /**
  * Two windows of a target that follow one another, as one: counts and histograms add up, states are those of the later. Units
@@ -23,24 +24,26 @@ export function mergeSnapshots(earlier: Snapshot, later: Snapshot): Snapshot {
 
 /** Undefined where the snapshot has nothing in that unit. */
 function figuresOf(snapshot: Snapshot, unit: RequestUnit): UnitFigures | undefined {
-  return [snapshot, snapshot.http2?.otherUnit].find((figures) => figures?.unit === unit);
+  const found = [snapshot, snapshot.http2?.otherUnit].find((figures) => figures?.unit === unit);
+  return found && unitFigures(unit, found);
 }
 
 function mergeFigures(earlier: UnitFigures | undefined, later: UnitFigures | undefined): UnitFigures {
-  const [first, last] = [earlier ?? later!, later ?? earlier!];
+  if (earlier === undefined || later === undefined) return (later ?? earlier)!;
   const sum = (count: 'arrivals' | 'requests' | 'overSlo' | 'abandoned' | 'unsolicited' | 'dropped') =>
-    (earlier?.[count] ?? 0) + (later?.[count] ?? 0);
+    earlier[count] + later[count];
   const together = (histogram: 'latency' | 'socketWait' | 'handlingTime') =>
-    first === last ? first[histogram] : sumOf(first[histogram], last[histogram]);
+    sumOf(earlier[histogram], later[histogram]);
   return {
-    unit: last.unit,
+    unit: later.unit,
     arrivals: sum('arrivals'),
     requests: sum('requests'),
     overSlo: sum('overSlo'),
     abandoned: sum('abandoned'),
     unsolicited: sum('unsolicited'),
     dropped: sum('dropped'),
-    inFlight: last.inFlight,
+    inFlight: later.inFlight,
+    oldestInFlightNs: later.oldestInFlightNs,
     latency: together('latency'),
     socketWait: together('socketWait'),
     handlingTime: together('handlingTime'),

@@ -161,7 +161,11 @@ export class TurnSensor implements OpenedSensor {
     }
     return this.#targets.map((target, index): Snapshot => {
       const { turns, streams } = windows[index]!;
-      const window = figuresByUnit(walked ? this.#withoutLost(target, turns, index) : turns, streams, target);
+      const window = figuresByUnit(
+        this.#withAge(walked ? this.#withoutLost(target, turns, index) : turns, index),
+        streams && this.#withAge(streams, MAX_TARGETS + index),
+        target,
+      );
       target.unit = window.unit;
       target.http2WasSeen = window.http2 !== undefined;
       const windowNs = Number(atNs - target.readAtNs);
@@ -184,8 +188,6 @@ export class TurnSensor implements OpenedSensor {
         windowNs,
         health,
         ...window,
-        oldestInFlightNs:
-          window.inFlight > 0 ? this.#walk.found(window.unit === 'stream' ? MAX_TARGETS + index : index).oldestNs : 0,
         cpuTimeNs: target.cpu.cpuTimeNs(windowNs),
         busiestThreadRatio: target.cpu.busiestThreadRatio,
       };
@@ -254,6 +256,10 @@ export class TurnSensor implements OpenedSensor {
     const lost = Math.min(missing, target.missing);
     target.missing = missing - lost;
     return lost === 0 ? window : target.reader.abandon(window, lost);
+  }
+
+  #withAge(window: Window, walkedAs: number) {
+    return { ...window, oldestInFlightNs: window.inFlight > 0 ? this.#walk.found(walkedAs).oldestNs : 0 };
   }
 
   /** Where targets listen that are more than ports. */
