@@ -343,8 +343,16 @@ static __noinline int complete_stream(struct http2 *http2, u32 id, u32 target, u
 		return 0;
 	arrival_ns = stream->arrival_ns;
 	read_ns = stream->read_ns;
-	if (take_stream(stream, id))
-		record_turn(target, stripe, arrival_ns, read_ns, now);
+	if (!take_stream(stream, id))
+		return 0;
+	record_turn(target, stripe, arrival_ns, read_ns, now);
+	if (recording) {
+		/* Told of once, and known by its slot. */
+		struct turn_record turn = { .connection = (u64)stream, .arrival_ns = arrival_ns, .read_ns = read_ns,
+					    .sent_ns = now, .target = target - 1 };
+
+		stream_turn(&turn);
+	}
 	return 0;
 }
 

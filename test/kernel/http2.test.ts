@@ -12,7 +12,7 @@ import { NS_PER_MS } from '../../src/core/units.ts';
 import { openSensor, type SensorOptions, type TargetSpec } from '../../src/sensor/open-sensor.ts';
 import { TurnSensor } from '../../src/sensor/turn-sensor.ts';
 import { buildBpf, type BuiltBpf } from './support/build-bpf.ts';
-import { GrpcClient, type GrpcServer, respond, startGrpc } from './support/grpc.ts';
+import { GrpcClient, type GrpcServer, respond, startGrpc, unary } from './support/grpc.ts';
 import {
   clientStart,
   END_HEADERS,
@@ -87,14 +87,6 @@ async function expectCounts(whole: WholeRun, expected: Partial<Counts>): Promise
 }
 
 const NOTHING_AMISS = { abandoned: 0, dropped: 0, inFlight: 0, lostConnections: 0 };
-
-const unary = (call: ServerHttp2Stream) => {
-  call.on('end', () => {
-    const reply = respond(call);
-    reply.send('world');
-    reply.end();
-  });
-};
 
 describe('every stream of real servers is counted', () => {
   it('gRPC over Node: 1,009 unary calls over 7 connections', async () => {

@@ -4,12 +4,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { systemClock } from '../../src/core/clock.ts';
+import type { Protocol } from '../../src/core/sensor.ts';
 import { NS_PER_MS } from '../../src/core/units.ts';
 import { readRecording } from '../../src/plant/recording.ts';
 import { openSensor } from '../../src/sensor/open-sensor.ts';
 import { RecordingFile } from '../../src/sensor/recording-file.ts';
 import { TurnRecorder } from '../../src/sensor/turn-recorder.ts';
 import { buildBpf, type BuiltBpf } from './support/build-bpf.ts';
+import { GrpcClient, startGrpc, unary } from './support/grpc.ts';
 import { Bench, CLI, ROOT, tailgov, until } from './support/daemon.ts';
 import { RawClient } from './support/raw-client.ts';
 import { ScriptedServers, type Server, startRedis } from './support/servers.ts';
@@ -35,7 +37,7 @@ afterAll(() => {
   rmSync(directory, { recursive: true });
 });
 
-async function use(server: Promise<Server>): Promise<Server> {
+async function use<Started extends { stop(): Promise<void> }>(server: Promise<Started>): Promise<Started> {
   const started = await server;
   cleanups.push(() => started.stop());
   return started;
@@ -48,10 +50,15 @@ async function client(server: Server): Promise<RawClient> {
 }
 
 /** Records what a load makes of the server, and what the histograms say of the same. */
-async function recorded(name: string, server: Server, load: () => Promise<void>) {
+async function recorded(
+  name: string,
+  server: { port: number },
+  load: () => Promise<void>,
+  protocol: Protocol = 'auto',
+) {
   const file = join(directory, name);
   const sensor = openSensor({
-    targets: [{ name: 'server', ports: [server.port] }],
+    targets: [{ name: 'server', ports: [server.port], protocol }],
     objectDirectory: bpf.directory,
     record: true,
   });
@@ -90,6 +97,27 @@ describe('a recording of a real server', () => {
     expect(sum(recording.handlingTimesNs)).toBe(snapshot.handlingTime.sumNs);
     expect(recording.end).toMatchObject({ reason: 'done', lost: 0 });
     expect(recording.header).toMatchObject({ target: 'server', unit: 'turn', method: snapshot.method });
+  });
+
+  it('has every stream of a gRPC server, with a hundred in flight on one connection', async () => {
+    const server = await use(startGrpc({ '/unary': unary }));
+    const one = new GrpcClient(server.port);
+    cleanups.push(() => one.close());
+    const load = async () => {
+      let left = 307;
+      await Promise.all(
+        Array.from({ length: 100 }, async () => {
+          while (left-- > 0) await one.call('/unary');
+        }),
+      );
+    };
+    const { snapshot, recording } = await recorded('grpc', server, load, 'http2');
+    expect(snapshot).toMatchObject({ unit: 'stream', requests: 307 });
+    expect(recording.arrivalsNs).toHaveLength(307);
+    expect(sum(recording.socketWaitsNs)).toBe(snapshot.socketWait.sumNs);
+    expect(sum(recording.handlingTimesNs)).toBe(snapshot.handlingTime.sumNs);
+    expect(recording.end).toMatchObject({ reason: 'done', lost: 0 });
+    expect(recording.header).toMatchObject({ unit: 'stream' });
   });
 
   it('has one line for a turn whose reply leaves in several sends, up to the last of them', async () => {

@@ -69,6 +69,13 @@ describe('method fentry counts exactly', () => {
     });
   });
 
+  it('gRPC over HTTP/2 by stream', () => {
+    expect(report.streams).toEqual({
+      ...{ unit: 'stream', arrivals: 307, requests: 307, firstResponses: 307, inFlight: 0, others: 0 },
+      ...{ streamConnections: 3, turnConnections: 0, lostConnections: 0, abandoned: 0, dropped: 0, streaming: 0 },
+    });
+  });
+
   it('a further send extends its turn, and is unsolicited after the gap', () => {
     const { counts, latencyMs, longestMs } = caseOf('several sends');
     expect(counts).toMatchObject({ requests: 2, unsolicited: 2, inFlight: 0 });

@@ -34,6 +34,15 @@ export function respond(call: ServerHttp2Stream): { send(text: string): void; en
   return { send: (text) => call.write(message(text)), end: () => call.end() };
 }
 
+/** Answers one message with one, once it has come whole. */
+export const unary = (call: ServerHttp2Stream) => {
+  call.on('end', () => {
+    const reply = respond(call);
+    reply.send('world');
+    reply.end();
+  });
+};
+
 export async function startGrpc(methods: Readonly<Record<string, Method>>): Promise<GrpcServer> {
   const server: Http2Server = createServer();
   const sessions = new Set<ServerHttp2Session>();

@@ -11,7 +11,9 @@ import { NS_PER_MS } from '../../../src/core/units.ts';
 import { openSensor } from '../../../src/sensor/open-sensor.ts';
 import { RawClient } from '../../kernel/support/raw-client.ts';
 import { type Server, startNginx, startRedis, startScripted } from '../../kernel/support/servers.ts';
+import { GrpcClient, startGrpc, unary } from '../../kernel/support/grpc.ts';
 import { Tally } from '../../kernel/support/tally.ts';
+import { type Counts as StreamCounts, WholeRun } from '../../kernel/support/whole-run.ts';
 
 export interface SenseJob {
   readonly objectDirectory: string;
@@ -37,6 +39,8 @@ export interface SenseReport {
   readonly cases: Readonly<Record<string, CaseReport>>;
   /** The same cases, seen by method `syscall` at the same time. */
   readonly syscallCases: Readonly<Record<string, CaseReport>>;
+  /** gRPC calls, some of them many at a time on one connection. */
+  readonly streams: Partial<StreamCounts>;
   /** The lines of `tailgov observe --json`. */
   readonly observed: string;
 }
@@ -186,6 +190,31 @@ const CASES: readonly Case[] = [
   },
 ];
 
+/** 307 calls, a hundred at a time on each of three connections. */
+async function countStreams(): Promise<SenseReport['streams']> {
+  const server = await startGrpc({ '/unary': unary });
+  const sensor = openSensor({
+    targets: [{ name: 'grpc', ports: [server.port] }],
+    objectDirectory: job.objectDirectory,
+  });
+  const whole = new WholeRun(sensor);
+  const clients = Array.from({ length: 3 }, () => new GrpcClient(server.port));
+  let left = 307;
+  await Promise.all(
+    Array.from({ length: 300 }, async (_, index) => {
+      while (left-- > 0) await clients[index % clients.length]!.call('/unary');
+    }),
+  );
+  const counts = await whole.settle({
+    ...{ unit: 'stream', arrivals: 307, requests: 307, firstResponses: 307, inFlight: 0, others: 0 },
+    ...{ streamConnections: 3, turnConnections: 0, lostConnections: 0, abandoned: 0, dropped: 0, streaming: 0 },
+  });
+  for (const client of clients) await client.close();
+  sensor.close();
+  await server.stop();
+  return counts;
+}
+
 function refusalOf(method: 'tracepoint'): string {
   try {
     openSensor({ targets: [{ name: 'any', ports: [1] }], method, objectDirectory: job.objectDirectory }).close();
@@ -234,12 +263,14 @@ for (const [index, { name, drive }] of CASES.entries()) {
 const { method } = sensor;
 sensor.close();
 syscallSensor.close();
+const streams = await countStreams();
+say('streams');
 const observe = ['observe', '--port', `${servers[0]!.port}`, '--duration', '100ms', '--json'];
 const observed = execFileSync(process.execPath, [job.program, ...observe], { encoding: 'utf8' });
 say('observed');
 writeFileSync(
   '/vm/report.json',
-  JSON.stringify({ method, refusal: refusalOf('tracepoint'), cases, syscallCases, observed }),
+  JSON.stringify({ method, refusal: refusalOf('tracepoint'), cases, syscallCases, streams, observed }),
 );
 for (const server of servers) await server.stop();
 // The client's side of what is never answered is still open.
