@@ -10,41 +10,30 @@
  * same run and over the same events, is subtracted: net is what the sensor's own instructions take.
  */
 import { execFileSync, spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { SensorError } from '../src/core/errors.ts';
-import { BpfObject } from '../src/native/libbpf.ts';
 import { openSensor } from '../src/sensor/open-sensor.ts';
-import { chooseMethodHere } from '../src/sensor/probe-kernel.ts';
-import { type Probe, PROBE_METHODS, type ProbeMethod } from '../src/sensor/probe-methods.ts';
-import { buildBpf, compileBpf } from '../test/kernel/support/build-bpf.ts';
+import { PROBE_METHODS, type ProbeMethod } from '../src/sensor/probe-methods.ts';
+import { buildBpf } from '../test/kernel/support/build-bpf.ts';
+import { ProbeAccounting } from './probe-accounting.ts';
 
-const STATS = '/proc/sys/kernel/bpf_stats_enabled';
 const PORT = 17_933;
 const UNUSED_PORT = 17_934;
 const rounds = Number(process.argv[2] ?? 5);
 const requests = Number(process.argv[3] ?? 200_000);
 
-interface ProgramStats {
-  readonly id: number;
-  readonly name?: string;
-  readonly run_time_ns?: number;
-  readonly run_cnt?: number;
-}
-
 const scratch = mkdtempSync(join(tmpdir(), 'tailgov-bench-'));
 const bpf = buildBpf();
-const statsBefore = readFileSync(STATS, 'utf8');
 const redis = spawn('redis-server', ['--port', `${PORT}`, '--save', '', '--dir', scratch], { stdio: 'ignore' });
+const accounts = PROBE_METHODS.map(accountingHere).filter((accounting) => accounting !== undefined);
 try {
-  writeFileSync(STATS, '1');
   await sleep(500);
-  const measured = PROBE_METHODS.map(probesHere).filter((method) => method !== undefined);
-  const variants = measured.flatMap((method) => [
-    { name: `${method.name}, target`, method, port: PORT },
-    { name: `${method.name}, other port`, method, port: UNUSED_PORT },
+  const variants = accounts.flatMap((accounting) => [
+    { name: `${accounting.method}, target`, accounting, port: PORT },
+    { name: `${accounting.method}, other port`, accounting, port: UNUSED_PORT },
   ]);
   const results = new Map(variants.map(({ name }): [string, Round[]] => [name, []]));
   runLoad();
@@ -55,17 +44,10 @@ try {
   }
   report(results);
 } finally {
-  writeFileSync(STATS, statsBefore);
   redis.kill();
+  for (const accounting of accounts) accounting.remove();
   bpf.remove();
   rmSync(scratch, { recursive: true, force: true });
-}
-
-interface Measured {
-  readonly name: ProbeMethod['name'];
-  readonly programs: readonly string[];
-  /** The object with its empty programs. */
-  readonly emptyObject: string;
 }
 
 interface Round {
@@ -75,13 +57,11 @@ interface Round {
   readonly netNs: number;
 }
 
-/** A method that works here, or undefined. */
-function probesHere({ name }: ProbeMethod): Measured | undefined {
+/** Of a method that works here, or undefined. */
+function accountingHere({ name }: ProbeMethod): ProbeAccounting | undefined {
   try {
-    const { probes } = chooseMethodHere(name);
     openOn(name, UNUSED_PORT).close();
-    const usable = probes.filter(({ at }) => at !== 'inet_sendpage');
-    return { name, programs: usable.map(({ program }) => program), emptyObject: compileEmpty(name, usable) };
+    return new ProbeAccounting(name);
   } catch (error) {
     if (!(error instanceof SensorError)) throw error;
     console.log(`left out: ${error.message}`);
@@ -89,53 +69,18 @@ function probesHere({ name }: ProbeMethod): Measured | undefined {
   }
 }
 
-/** Programs that return at once, where the method has its own. */
-function compileEmpty(name: string, probes: readonly Probe[]): string {
-  const place = ({ program, kind, at }: Probe) =>
-    `${kind === 'tracepoint' ? 'tp_btf' : program.endsWith('data_ready') ? 'fentry' : 'fexit'}/${at}`;
-  const programs = probes.map((probe) => `SEC("${place(probe)}") int ${probe.program}(void *ctx) { return 0; }`);
-  const source = join(scratch, `${name}.bpf.c`);
-  const licence = 'char LICENSE[] SEC("license") = "Dual BSD/GPL";';
-  writeFileSync(source, ['#include "kernel-types.h"', '#include <bpf/bpf_helpers.h>', licence, ...programs].join('\n'));
-  compileBpf(source, join(scratch, `${name}.bpf.o`));
-  return join(scratch, `${name}.bpf.o`);
-}
-
-function openEmpty({ emptyObject, programs }: Measured): { close(): void } {
-  const object = BpfObject.open(emptyObject);
-  object.load();
-  for (const program of programs) object.attach(program);
-  return object;
-}
-
 function openOn(method: ProbeMethod['name'], port: number): { close(): void } {
   const targets = [{ name: 'bench', ports: [port], sloLatencyNs: 1_000_000 }];
   return openSensor({ targets, method, objectDirectory: bpf.directory });
 }
 
-function measure({ method, port }: { readonly method: Measured; readonly port: number }): Round {
-  const [sensor, ours] = withNewPrograms(() => openOn(method.name, port));
-  const [empty, floor] = withNewPrograms(() => openEmpty(method));
-  try {
-    const seconds = runLoad();
-    const after = programs();
-    const perRequestNs = (ids: ReadonlySet<number>) =>
-      after
-        .filter(({ id, name }) => ids.has(id) && method.programs.some((program) => program.startsWith(name ?? '?')))
-        .reduce((sum, { run_time_ns }) => sum + (run_time_ns ?? 0), 0) / requests;
-    const grossNs = perRequestNs(ours);
-    return { requestsPerSecond: requests / seconds, grossNs, netNs: grossNs - perRequestNs(floor) };
-  } finally {
-    empty.close();
-    sensor.close();
-  }
-}
-
-/** @returns what was opened, and the ids of the programs that were loaded for it */
-function withNewPrograms<Opened>(open: () => Opened): readonly [Opened, ReadonlySet<number>] {
-  const known = new Set(programs().map(({ id }) => id));
-  const opened = open();
-  return [opened, new Set(programs().flatMap(({ id }) => (known.has(id) ? [] : [id])))];
+function measure({ accounting, port }: { readonly accounting: ProbeAccounting; readonly port: number }): Round {
+  let seconds = 0;
+  const { grossNs, netNs } = accounting.measure(
+    () => openOn(accounting.method, port),
+    () => (seconds = runLoad()),
+  );
+  return { requestsPerSecond: requests / seconds, grossNs: grossNs / requests, netNs: netNs / requests };
 }
 
 /** @returns how long it took, in seconds */
@@ -145,10 +90,6 @@ function runLoad(): number {
     stdio: 'ignore',
   });
   return (performance.now() - start) / 1000;
-}
-
-function programs(): readonly ProgramStats[] {
-  return JSON.parse(execFileSync('bpftool', ['prog', 'show', '-j'], { encoding: 'utf8' })) as ProgramStats[];
 }
 
 function report(results: ReadonlyMap<string, readonly Round[]>): void {

@@ -37,6 +37,8 @@
 #define MOST_STEPS 8192
 /* A response that was begun and then says nothing for so long is no longer waited for. */
 #define QUIET_NS (10ULL * 1000 * 1000 * 1000)
+/* Nor one that has sent something since then; a server that is merely late has come to its end by then. */
+#define QUIET_AFTER_DATA_NS (1000ULL * 1000 * 1000)
 
 /* Set in the id of a stream that is streaming: the protocol itself uses 31 bits. */
 #define STREAMING (1u << 31)
@@ -173,6 +175,7 @@ static __noinline int on_stream_arrival(struct sock *sk, struct connection *conn
 	u32 head;
 
 	connection->arrived_seq = arrived_seq;
+	connection->arrived_clock = now;
 	if (!http2)
 		return 0;
 	if (control_of(connection->target)->armed & ALARM_ARRIVAL_AFTER_IDLE)
@@ -298,7 +301,11 @@ static __noinline int on_request_frame(struct cursor *cursor, u32 id, u32 seq)
 	return 0;
 }
 
-static __noinline int on_response_frame(struct cursor *cursor, u32 id, u32 type)
+/*
+ * More of the response. Data after a pause is one more message of a conversation. An end after a pause, in trailers or in an
+ * empty frame, is that of a late server.
+ */
+static __noinline int on_response_frame(struct cursor *cursor, u32 id, bool has_data)
 {
 	struct stream *stream = find_stream(cursor->http2, id, id);
 	u64 now = cursor->now;
@@ -315,10 +322,11 @@ static __noinline int on_response_frame(struct cursor *cursor, u32 id, u32 type)
 			add_to_histogram(stripe, HISTOGRAM_FIRST_RESPONSE, first_response_ns, 1);
 		}
 		stream->last_frame = LAST_RESPONSE_HEADERS;
-	} else if (stream->last_frame == LAST_RESPONSE_DATA && elapsed_ns(stream->last_ns, now) > extend_gap_ns) {
+	} else if (has_data && stream->last_frame == LAST_RESPONSE_DATA &&
+		   elapsed_ns(stream->last_ns, now) > extend_gap_ns) {
 		begin_streaming(stream, id, cursor->target);
 	}
-	if (type == FRAME_DATA)
+	if (has_data)
 		stream->last_frame = LAST_RESPONSE_DATA;
 	stream->last_ns = now;
 	return 0;
@@ -402,7 +410,7 @@ static long look_at_stream(u32 slot, void *context)
 	if (!id || (id & STREAMING))
 		return 0;
 	quiet_ns = elapsed_ns(stream->last_ns, every->now);
-	if ((stream->last_frame == LAST_RESPONSE_DATA && quiet_ns > extend_gap_ns) ||
+	if ((stream->last_frame == LAST_RESPONSE_DATA && quiet_ns > extend_gap_ns && quiet_ns > QUIET_AFTER_DATA_NS) ||
 	    (stream->last_frame == LAST_RESPONSE_HEADERS && quiet_ns > QUIET_NS)) {
 		begin_streaming(stream, id, every->target);
 		return 0;
@@ -478,7 +486,7 @@ static __always_inline void on_sent_frame(struct cursor *cursor, const struct fr
 	u32 id = frame->stream;
 
 	if (frame->type == FRAME_DATA || frame->type == FRAME_HEADERS) {
-		on_response_frame(cursor, id, frame->type);
+		on_response_frame(cursor, id, frame->type == FRAME_DATA && frame->length);
 		if (!(frame->flags & FLAG_END_STREAM))
 			return;
 		if (frame->type == FRAME_DATA || (frame->flags & FLAG_END_HEADERS))
@@ -646,12 +654,13 @@ static __always_inline bool parse_call(struct sock *sk, struct cursor *cursor, u
 
 static __noinline int on_stream_read(struct sock *sk, struct connection *connection, int ret, int flags)
 {
-	struct cursor cursor = { .http2 = find_http2(sk), .connection = connection, .now = bpf_ktime_get_ns(),
-				 .target = connection->target };
+	struct cursor cursor = { .http2 = find_http2(sk), .connection = connection, .target = connection->target };
 	struct tcp_sock *tcp = bpf_skc_to_tcp_sock(sk);
 
 	if (!cursor.http2 || !tcp)
 		return 0;
+	cursor.now = read_time(connection, tcp);
+	connection->turn_read_ns = cursor.now;
 	/* With MSG_TRUNC the bytes were thrown away. */
 	if ((flags & MSG_TRUNC) || !parse_call(sk, &cursor, ret, payload_read(sk, tcp), false))
 		lose_frames(sk, connection);
@@ -660,12 +669,12 @@ static __noinline int on_stream_read(struct sock *sk, struct connection *connect
 
 static __noinline int on_stream_send(struct sock *sk, struct connection *connection, int ret)
 {
-	struct cursor cursor = { .http2 = find_http2(sk), .connection = connection, .now = bpf_ktime_get_ns(),
-				 .target = connection->target };
+	struct cursor cursor = { .http2 = find_http2(sk), .connection = connection, .target = connection->target };
 	struct tcp_sock *tcp = bpf_skc_to_tcp_sock(sk);
 
 	if (!cursor.http2 || !tcp || ret <= 0)
 		return 0;
+	cursor.now = send_time(sk, connection->turn_read_ns);
 	/* Sent before the preface was read, and looked at only now. */
 	if (!cursor.http2->sent.begun && cursor.http2->sent.next_seq == tcp->write_seq)
 		return 0;

@@ -213,6 +213,27 @@ describe('what is a request and what is streaming', () => {
     expect(whole.snapshot.http2!.firstResponse.sumNs).toBeLessThan(whole.snapshot.latency.sumNs);
   });
 
+  it('an end that comes late is of the request: in trailers, in an empty frame', async () => {
+    const late = (begin: (call: ServerHttp2Stream) => { send(text: string): void; end(): void }) => {
+      return (call: ServerHttp2Stream) => {
+        const reply = begin(call);
+        reply.send('said');
+        setTimeout(() => reply.end(), 120);
+      };
+    };
+    const plain = (call: ServerHttp2Stream) => {
+      call.respond({ ':status': 200 });
+      return { send: (text: string) => call.write(text), end: () => call.end() };
+    };
+    const server = await use(startGrpc({ '/trailers': late(respond), '/empty': late(plain) }));
+    const whole = observe(server);
+    const one = grpcClient(server);
+    await Promise.all(['/trailers', '/empty', '/trailers', '/empty'].map((path) => one.call(path)));
+
+    await expectCounts(whole, { ...NOTHING_AMISS, requests: 4, streaming: 0 });
+    expect(whole.snapshot.handlingTime.sumNs).toBeGreaterThanOrEqual(4 * 115 * NS_PER_MS);
+  });
+
   it('a request whose body comes with pauses is a conversation', async () => {
     const server = await use(startGrpc({ '/unary': unary }));
     const whole = observe(server);
