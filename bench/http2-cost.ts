@@ -35,7 +35,9 @@ const bpf = buildBpf();
 const server = await startNghttpd(files);
 const accounting = new ProbeAccounting(chooseMethodHere('auto').method.name);
 try {
-  console.log(`method ${accounting.method}; ${rounds} rounds of ${requests} requests; medians, first to third quartile`);
+  console.log(
+    `method ${accounting.method}; ${rounds} rounds of ${requests} requests; medians, first to third quartile`,
+  );
   for (const load of LOADS) {
     runLoad(load);
     const measured = Array.from({ length: rounds }, (_, round) => measure(load, round % 2 === 0));

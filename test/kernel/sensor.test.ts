@@ -433,9 +433,7 @@ describe('turns that are not answered', () => {
     one.send('a');
     expect(await tally.settle({ arrivals: 1, inFlight: 1 })).toEqual({ arrivals: 1, inFlight: 1 });
     // The walk that finds it comes the more seldom the longer it takes.
-    await expect
-      .poll(() => tally.read().oldestInFlightNs, { timeout: 10_000 })
-      .toBeGreaterThanOrEqual(100 * NS_PER_MS);
+    await expect.poll(() => tally.read().oldestInFlightNs, { timeout: 10_000 }).toBeGreaterThanOrEqual(100 * NS_PER_MS);
   });
 
   it.each([
