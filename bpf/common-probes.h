@@ -6,6 +6,7 @@
 #ifndef TAILGOV_COMMON_PROBES_H
 #define TAILGOV_COMMON_PROBES_H
 
+#include "secondary-probes.h"
 #include "turns.h"
 #include <bpf/bpf_tracing.h>
 

@@ -38,11 +38,13 @@ enum {
 	BPF_MAP_TYPE_ARRAY = 2,
 	BPF_MAP_TYPE_LRU_HASH = 9,
 	BPF_MAP_TYPE_SK_STORAGE = 24,
+	BPF_MAP_TYPE_TASK_STORAGE = 29,
 	BPF_MAP_TYPE_RINGBUF = 27,
 	BPF_F_NO_PREALLOC = 1 << 0,
 	BPF_F_MMAPABLE = 1 << 10,
 	BPF_SK_STORAGE_GET_F_CREATE = 1,
 	BPF_RB_NO_WAKEUP = 1,
+	BPF_LOCAL_STORAGE_GET_F_CREATE = 1,
 	BPF_RB_FORCE_WAKEUP = 2,
 	BPF_NOEXIST = 1,
 };
@@ -59,6 +61,7 @@ enum {
 	SOCK_STREAM = 1,
 	SOCK_NOSPACE = 2,
 	IPPROTO_TCP = 6,
+	IPPROTO_UDP = 17,
 	/* include/uapi/linux/stat.h */
 	S_IFMT = 00170000,
 	S_IFSOCK = 0140000,
@@ -112,6 +115,17 @@ struct sock {
 	struct sk_buff_head sk_receive_queue;
 	u16 sk_type;
 	u16 sk_protocol;
+};
+
+struct net_device {
+	possible_net_t nd_net;
+};
+
+struct sk_buff {
+	struct net_device *dev;
+	struct sock *sk;
+	unsigned char *head;
+	__u16 network_header;
 };
 
 struct super_block {
@@ -192,6 +206,11 @@ struct tcp_sock {
 	u64 tcp_clock_cache;
 	/* Absent where the kernel is built without MPTCP. */
 	bool is_mptcp;
+};
+
+struct bpf_iter__task {
+	struct bpf_iter_meta *meta;
+	struct task_struct *task;
 };
 
 struct bpf_iter__bpf_map_elem {

@@ -80,6 +80,22 @@ struct walk_result {
 	/* When the oldest one in flight arrived; 0: none in flight. */
 	u64 oldest_arrival_ns;
 	u64 in_flight;
+	/* Whose state is kept, with a turn in flight or not. */
+	u64 connections;
+};
+
+/* In figures of gaps a unit is 2^GAP_SHIFT ns. */
+#define GAP_SHIFT 8
+
+/* Of one target, cumulative; what threads waited and lived is added by a walk over them. */
+struct secondary_figures {
+	u64 waited_ns;
+	u64 thread_ns;
+	u64 last_sent_ns;
+	/* Between sends: how many, their sum, and the sum of their squares. */
+	u64 gaps;
+	u64 gap_sum;
+	u64 gap_square_sum;
 };
 
 struct alarm {

@@ -9,19 +9,18 @@
  * its idle time otherwise. The descriptor is resolved to its socket, so that a descriptor that was duplicated, inherited or
  * used again is not taken for another connection.
  */
+#include "secondary-probes.h"
+#include "system-call.h"
 #include "turns.h"
 #include <bpf/bpf_tracing.h>
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-#define SYSCALLS 512 /* a power of two */
 /* In syscall_roles: the role, and from bit 4 on which argument holds flags as of recv(2); 0: none does. */
 #define ROLE_READ 1
 #define ROLE_SEND 2
 #define ROLE_MASK 0xf
 #define FLAGS_SHIFT 4
-/* __USER32_CS of x86. */
-#define USER32_CS 0x23
 
 /* By number: what a system call does. Set before the object is loaded, for numbers differ between architectures. */
 const volatile u8 syscall_roles[SYSCALLS] = {};
@@ -45,17 +44,6 @@ struct {
 	__type(key, u64);
 	__type(value, struct pairing);
 } pairings SEC(".maps");
-
-/* SYSCALLS, which has no role, for what is no call of a 64-bit program. */
-static __always_inline u64 call_number(struct pt_regs *regs)
-{
-	struct pt_regs___call_x86 *x86 = (void *)regs;
-	struct pt_regs___call_arm64 *arm64 = (void *)regs;
-
-	if (bpf_core_field_exists(x86->orig_ax))
-		return x86->cs == USER32_CS ? SYSCALLS : x86->orig_ax;
-	return bpf_core_field_exists(arm64->syscallno) ? (u32)arm64->syscallno : SYSCALLS;
-}
 
 static __always_inline u64 first_argument(struct pt_regs *regs)
 {
@@ -111,6 +99,8 @@ static __always_inline int read_returned(u64 sk, u32 target)
 	struct pairing *pairing = bpf_map_lookup_elem(&pairings, &sk);
 	u64 now;
 
+	if (secondary_signals)
+		note_serving_thread(target);
 	if (!pairing) {
 		struct pairing fresh = { .target = target };
 
@@ -141,6 +131,8 @@ static __always_inline int send_returned(u64 sk, u32 target, struct socket *sock
 
 	if (!pairing)
 		return 0;
+	if (secondary_signals)
+		note_send(target);
 	read_ns = pairing->read_ns;
 	if (__sync_val_compare_and_swap(&pairing->stage, STAGE_OPEN, STAGE_IDLE) == STAGE_OPEN) {
 		pairing->sent_ns = now;
@@ -211,9 +203,12 @@ int walk_connections(struct bpf_iter__bpf_map_elem *context)
 	struct walk_result *result;
 
 	/* NULL: the end of the walk. */
-	if (!pairing || pairing->stage != STAGE_OPEN)
+	if (!pairing)
 		return 0;
 	result = &walk_results[(pairing->target - 1) & (MAX_TARGETS - 1)];
+	result->connections++;
+	if (pairing->stage != STAGE_OPEN)
+		return 0;
 	result->in_flight++;
 	if (!result->oldest_arrival_ns || pairing->read_ns < result->oldest_arrival_ns)
 		result->oldest_arrival_ns = pairing->read_ns;

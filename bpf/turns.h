@@ -22,6 +22,7 @@
 #include <bpf/bpf_helpers.h>
 #include "histogram.h"
 #include "recording.h"
+#include "secondary.h"
 #include "shared.h"
 
 /* Set before the object is loaded. */
@@ -505,6 +506,8 @@ static __noinline int on_target_read(struct sock *sk, u32 target, int ret, int f
 	u32 stage, read_seq;
 	u64 now, arrival_ns;
 
+	if (secondary_signals)
+		note_serving_thread(target);
 	if (parse_http2 && connection) {
 		if (connection->stage == STAGE_STREAMS)
 			return on_stream_read(sk, connection, ret, flags);
@@ -710,6 +713,8 @@ static __noinline int on_target_send(struct sock *sk, u32 target, int ret)
 {
 	struct connection *connection = find_connection(sk);
 
+	if (secondary_signals && connection && ret > 0)
+		note_send(target);
 	if (parse_http2 && connection && connection->stage == STAGE_STREAMS)
 		return on_stream_send(sk, connection, ret);
 	if (connection && connection->stage == STAGE_OPEN) {
@@ -766,6 +771,7 @@ static __always_inline int on_walk(struct sock *sk)
 
 	if (!connection)
 		return 0;
+	walk_results[(connection->target - 1) & (MAX_TARGETS - 1)].connections++;
 	if (connection->stage == STAGE_OPEN) {
 		arrival_ns = connection->turn_arrival_ns;
 	} else if (connection->stage == STAGE_ARRIVED) {

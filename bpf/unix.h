@@ -99,6 +99,8 @@ static __always_inline int on_unix_read(struct sock *sk, int ret, int flags)
 	connection->read_seq = connection->arrived_seq - unread;
 	if (connection->stage >= STAGE_OPEN)
 		return 0;
+	if (secondary_signals)
+		note_serving_thread(connection->target);
 	now = bpf_ktime_get_ns();
 	arrival_ns = arrival_of(connection, first_unread) ?: now;
 	forget_arrivals_before(connection, first_unread);
@@ -128,6 +130,8 @@ static __always_inline int on_unix_send(struct sock *sk, int ret)
 	connection = find_connection(sk);
 	if (!connection)
 		return 0;
+	if (secondary_signals && ret > 0)
+		note_send(connection->target);
 	if (connection->stage == STAGE_OPEN) {
 		if (ret > 0)
 			complete_turn(sk, connection);

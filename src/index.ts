@@ -18,6 +18,7 @@ export type {
   SensorMethod,
   Snapshot,
 } from './core/sensor.ts';
+export { gapVariation, slackRatio } from './core/secondary-signals.ts';
 export { summarizeSnapshot, type SnapshotSummary, type TimeSummary } from './core/snapshot-summary.ts';
 export type { Slo } from './core/slo.ts';
 export type { Controller, ControllerInput, ControllerOutput, Level, Observation } from './core/controller.ts';

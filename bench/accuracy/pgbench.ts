@@ -1,47 +1,25 @@
-import { execFile, execFileSync, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { execFile, execFileSync } from 'node:child_process';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { freePort } from '../../test/kernel/support/servers.ts';
+import { startPostgresql } from '../../test/kernel/support/postgresql.ts';
 import type { ClientView, LoadPlan } from './open-loop.ts';
-import { familyOf, postgresqlPrograms, type RunningSubject } from './subjects.ts';
+import { familyOf, type RunningSubject } from './subjects.ts';
 
 const CLIENTS = 16;
 
 /** A PostgreSQL of its own, and pgbench as its client: `--rate` is a Poisson schedule, and its log has each transaction. */
 export async function pgbench(): Promise<RunningSubject> {
-  const directory = mkdtempSync(join(tmpdir(), 'tailgov-postgresql-'));
-  // The server refuses to run as root.
-  chmodSync(directory, 0o777);
-  const programs = postgresqlPrograms();
-  const data = join(directory, 'data');
-  const asPostgres = (...command: string[]) => ['-u', 'postgres', '--', ...command];
-  execFileSync('runuser', asPostgres(`${programs}/initdb`, '-A', 'trust', '-N', '-D', data), {
-    stdio: 'ignore',
-    cwd: directory,
-  });
-  const port = await freePort();
-  const settings = ['-p', String(port), '-k', directory, '-c', 'fsync=off', '-c', 'listen_addresses=127.0.0.1'];
-  const child = spawn('runuser', asPostgres(`${programs}/postgres`, '-D', data, ...settings), {
-    stdio: 'ignore',
-    cwd: directory,
-  });
-  const client = ['-h', '127.0.0.1', '-p', String(port), '-U', 'postgres'];
-  await retried(() => execFileSync(`${programs}/pg_isready`, client, { stdio: 'ignore' }));
-  execFileSync(`${programs}/pgbench`, [...client, '-i', '-q', 'postgres'], { stdio: 'ignore' });
+  const server = await startPostgresql();
+  const client = ['-h', '127.0.0.1', '-p', String(server.port), '-U', 'postgres'];
+  const program = server.program('pgbench');
+  execFileSync(program, [...client, '-i', '-q', 'postgres'], { stdio: 'ignore' });
   return {
-    port,
-    pids: familyOf(child.pid!),
-    load: (plan, cpu) => run(`${programs}/pgbench`, client, plan, cpu),
-    stop: async () => {
-      const exit = once(child, 'exit');
-      for (const pid of familyOf(child.pid!).slice(1)) process.kill(pid, 'SIGQUIT');
-      await exit;
-      rmSync(directory, { recursive: true, force: true });
-    },
+    port: server.port,
+    pids: familyOf(server.pid),
+    load: (plan, cpu) => run(program, client, plan, cpu),
+    stop: () => server.stop(),
   };
 }
 
@@ -69,17 +47,5 @@ async function run(program: string, client: readonly string[], plan: LoadPlan, c
     };
   } finally {
     rmSync(directory, { recursive: true, force: true });
-  }
-}
-
-async function retried(action: () => void): Promise<void> {
-  for (let tries = 100; ; tries--) {
-    try {
-      action();
-      return;
-    } catch (error) {
-      if (tries === 0) throw error;
-      await sleep(100);
-    }
   }
 }

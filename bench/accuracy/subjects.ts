@@ -1,12 +1,13 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { startHaproxy, startMemcached } from '../../test/kernel/support/more-servers.ts';
 import { RawClient } from '../../test/kernel/support/raw-client.ts';
-import { freePort, type Server, startNginx, startRedis } from '../../test/kernel/support/servers.ts';
+import { type Server, startNginx, startRedis } from '../../test/kernel/support/servers.ts';
 import type { ClientView, LoadPlan, OpenLoopClient, Protocol } from './open-loop.ts';
 import { pgbench } from './pgbench.ts';
 
@@ -40,10 +41,8 @@ export const SUBJECTS: readonly Subject[] = [
     name: 'memcached',
     what: 'get of 32 bytes, 4 threads',
     start: async (client) => {
-      const port = await freePort();
-      const child = spawn('memcached', ['-u', 'nobody', '-l', '127.0.0.1', '-p', String(port), '-t', '4']);
-      const server = await listening(child, port);
-      await exchange(port, `set key 0 0 32\r\n${'x'.repeat(32)}\r\n`, 'STORED\r\n');
+      const server = await startMemcached(4);
+      await exchange(server.port, `set key 0 0 32\r\n${'x'.repeat(32)}\r\n`, 'STORED\r\n');
       return underClient(server, client, { protocol: 'memcached', connections: 64 });
     },
   },
@@ -70,7 +69,7 @@ export const SUBJECTS: readonly Subject[] = [
     what: '256 bytes from nginx behind it; the proxy is measured',
     start: async (client) => {
       const backend = await nginxWithFile(256);
-      const proxy = await haproxyBefore(backend.port);
+      const proxy = await startHaproxy(backend.port);
       const running = underClient(proxy, client, { protocol: 'http', connections: 64, argument: '/file' });
       const stop = async () => {
         await running.stop();
@@ -133,39 +132,6 @@ async function nginxWithFile(bytes: number): Promise<Server> {
   };
 }
 
-async function haproxyBefore(backend: number): Promise<Server> {
-  const port = await freePort();
-  const directory = mkdtempSync(join(tmpdir(), 'tailgov-haproxy-'));
-  const file = join(directory, 'haproxy.cfg');
-  writeFileSync(
-    file,
-    `global
-  maxconn 1000
-  nbthread 1
-defaults
-  mode http
-  timeout connect 5s
-  timeout client 60s
-  timeout server 60s
-  option http-keep-alive
-frontend in
-  bind 127.0.0.1:${port}
-  default_backend out
-backend out
-  http-reuse always
-  server one 127.0.0.1:${backend}
-`,
-  );
-  const server = await listening(spawn('haproxy', ['-db', '-f', file], { stdio: 'ignore' }), port);
-  return {
-    ...server,
-    stop: async () => {
-      await server.stop();
-      rmSync(directory, { recursive: true, force: true });
-    },
-  };
-}
-
 async function nodeServer(...args: string[]): Promise<Server> {
   const program = fileURLToPath(new URL('node-server.ts', import.meta.url));
   const child = spawn(process.execPath, ['--import', 'tsx', program, ...args], {
@@ -173,21 +139,6 @@ async function nodeServer(...args: string[]): Promise<Server> {
   });
   const [line] = (await once(createInterface(child.stdout), 'line')) as [string];
   return { port: Number(line), pid: child.pid!, stop: () => ended(child) };
-}
-
-/** A child that serves on the port, once it does. */
-async function listening(child: ChildProcess, port: number): Promise<Server> {
-  const deadlineMs = performance.now() + 10_000;
-  for (;;) {
-    const client = await RawClient.connect(port).catch(() => undefined);
-    if (client !== undefined) {
-      await client.close();
-      return { port, pid: child.pid!, stop: () => ended(child) };
-    }
-    if (child.exitCode !== null || performance.now() > deadlineMs)
-      throw new Error(`${child.spawnfile} does not listen`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
 }
 
 async function ended(child: ChildProcess): Promise<void> {
@@ -200,10 +151,4 @@ async function ended(child: ChildProcess): Promise<void> {
 /** Keeps every thread of the processes on one CPU. */
 export function pinTo(cpu: number, pids: readonly number[]): void {
   for (const pid of pids) execFileSync('taskset', ['-acp', String(cpu), String(pid)], { stdio: 'ignore' });
-}
-
-/** Where Debian keeps the programs of PostgreSQL's newest version. */
-export function postgresqlPrograms(): string {
-  const versions = readdirSync('/usr/lib/postgresql').sort((a, b) => Number(b) - Number(a));
-  return `/usr/lib/postgresql/${versions[0]}/bin`;
 }

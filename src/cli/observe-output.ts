@@ -1,4 +1,5 @@
 import type { Histogram } from '../core/histogram.ts';
+import { gapVariation, slackRatio } from '../core/secondary-signals.ts';
 import type { Snapshot } from '../core/sensor.ts';
 import { summarizeSnapshot } from '../core/snapshot-summary.ts';
 import { formatNs, NS_PER_S } from '../core/units.ts';
@@ -90,7 +91,7 @@ export function tableLines(terminal: boolean): ObserveOutput {
   return {
     window: (snapshots, wallMs) =>
       table(snapshots, new Date(wallMs).toTimeString().slice(0, TIME_WIDTH), stateAndCounts),
-    summary: (snapshots) => ['', ...table(snapshots, 'all', unusualCounts), ...snapshots.map(totals)],
+    summary: (snapshots) => ['', ...table(snapshots, 'all', signalsAndCounts), ...snapshots.map(totals)],
   };
 }
 
@@ -112,9 +113,24 @@ function http2Counts({ http2 }: Snapshot): readonly string[] {
   ];
 }
 
+const signalsAndCounts = (snapshot: Snapshot): string => joined([secondarySignals(snapshot), unusualCounts(snapshot)]);
+
+const joined = (notes: readonly string[]): string => notes.filter((note) => note !== '').join(', ');
+
 function stateAndCounts(snapshot: Snapshot): string {
   const state = snapshot.health === 'active' ? '' : snapshot.health;
-  return [state, unusualCounts(snapshot)].filter((note) => note !== '').join(', ');
+  return joined([state, signalsAndCounts(snapshot)]);
+}
+
+/** What is not known is left out. */
+function secondarySignals({ secondary, cpuTimeNs, windowNs }: Snapshot): string {
+  if (secondary === undefined) return '';
+  const parts: readonly [string, number | null][] = [
+    ['slack', slackRatio(secondary)],
+    ['gap variation', gapVariation(secondary)],
+    ['busy cores', cpuTimeNs === null || windowNs === 0 ? null : cpuTimeNs / windowNs],
+  ];
+  return parts.flatMap(([name, value]) => (value === null ? [] : [`${name} ${value.toFixed(2)}`])).join(', ');
 }
 
 function totals({ target, requests, windowNs, latency, method, unit }: Snapshot): string {

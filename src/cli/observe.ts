@@ -10,8 +10,10 @@ import { recordingFile, recordLimitOption, recordOption, recordSensor } from './
 import { jsonLines, tableLines } from './observe-output.ts';
 import { observeWindows } from './observe-windows.ts';
 
+type Place = TargetPlace & Pick<TargetSpec, 'protocol'>;
+
 interface ObserveOptions {
-  readonly port?: readonly TargetPlace[];
+  readonly port?: readonly Place[];
   readonly pid?: readonly TargetPlace[];
   readonly unit?: readonly TargetPlace[];
   readonly cgroup?: readonly TargetPlace[];
@@ -21,6 +23,7 @@ interface ObserveOptions {
   readonly duration?: number;
   readonly method: MethodChoice;
   readonly protocol: Protocol;
+  readonly secondary?: true;
   readonly json?: true;
   readonly summary?: true;
   readonly record?: string;
@@ -48,7 +51,7 @@ export function observeCommand(): Command {
     .description('show the latency of a server, live')
     .option(
       '--port <number>',
-      'a local TCP port, a target each time it is given; PORT@NETNS: of a network namespace',
+      'a local TCP port, a target each time it is given; PORT@NETNS: of a network namespace; PORT/udp: datagrams',
       collectPort,
     )
     .option('--pid <number>', 'a process with its descendants', collectPid)
@@ -72,6 +75,7 @@ export function observeCommand(): Command {
         .choices(PROTOCOLS)
         .default('auto'),
     )
+    .option('--secondary', 'also how long threads wait for work, how evenly replies leave, and cores kept busy')
     .option('--json', 'one JSON object a line, a target and a window each')
     .option('--summary', 'at the end, the whole run as one window')
     .addOption(recordOption())
@@ -82,7 +86,8 @@ export function observeCommand(): Command {
       const output = options.json === true ? jsonLines() : tableLines(process.stdout.isTTY);
       const stop = new AbortController();
       const file = recordingFile(options, targets.length);
-      const sensor = openSensor({ targets, method: options.method, record: file !== null });
+      const secondary = options.secondary === true;
+      const sensor = openSensor({ targets, method: options.method, secondary, record: file !== null });
       const recording = file === null ? null : recordSensor(file, sensor, targets[0]!.name);
       try {
         for (const place of sensor.waiting()) process.stderr.write(`${waitingNote(place)}\n`);
@@ -143,22 +148,30 @@ function targetsOf(options: ObserveOptions): readonly TargetSpec[] {
   if (places.size === 0) {
     throw new UsageError('no target: expected --port, --pid, --unit, --cgroup, --container or --unix');
   }
-  return [...places].map(([name, place]) => ({ name, ...place, protocol: options.protocol }));
+  return [...places].map(([name, place]) => ({ name, protocol: options.protocol, ...place }));
 }
 
 /** As it was asked for: `port:80@blue`, `unit:nginx`. */
-function nameOf({ ports, netns, ...place }: TargetPlace): string {
-  if (ports !== undefined) return `port:${ports.join(',')}${netns === undefined ? '' : `@${netns}`}`;
+function nameOf({ ports, netns, protocol, ...place }: Place): string {
+  if (ports !== undefined)
+    return `port:${ports.join(',')}${protocol === undefined ? '' : `/${protocol}`}${netns === undefined ? '' : `@${netns}`}`;
   return Object.entries(place)
     .map(([kind, value]) => `${kind}:${value}`)
     .join();
 }
 
-function collectPort(text: string, before: readonly TargetPlace[] = []): readonly TargetPlace[] {
-  const [, digits, netns] = /^(\d+)(?:@(.+))?$/.exec(text) ?? [];
+function collectPort(text: string, before: readonly Place[] = []): readonly Place[] {
+  const [, digits, protocol, netns] = /^(\d+)(\/udp)?(?:@(.+))?$/.exec(text) ?? [];
   const port = Number(digits);
   if (!(port >= 1 && port <= 65_535)) throw new UsageError(`--port ${text}: expected 1 to 65535`);
-  return [...before, { ports: [port], ...(netns === undefined ? {} : { netns }) }];
+  return [
+    ...before,
+    {
+      ports: [port],
+      ...(netns === undefined ? {} : { netns }),
+      ...(protocol === undefined ? {} : { protocol: 'udp' }),
+    },
+  ];
 }
 
 function collectPid(text: string, before: readonly TargetPlace[] = []): readonly TargetPlace[] {

@@ -48,6 +48,8 @@ export interface Snapshot {
   readonly busiestThreadRatio: number | null;
   /** Where connections of the target speak HTTP/2, or are said to. */
   readonly http2?: Http2Figures;
+  /** Where it was asked for, but for urgent reads: the next one tells of the time since the last that had it. */
+  readonly secondary?: SecondarySignals;
 }
 
 /** Requests of one unit: counts of a window, what is in flight at its end, and times. */
@@ -81,6 +83,18 @@ export interface Http2Figures {
   /** From a stream's arrival to the first HEADERS of its response, streaming or not. */
   readonly firstResponse: Histogram;
   readonly otherUnit: UnitFigures;
+}
+
+/** What hints at saturation without being a latency. Sums, so that windows add up; core/secondary-signals.ts makes ratios of them. */
+export interface SecondarySignals {
+  /** Of the threads that read from the target's connections: how long they were there in the window, all together. */
+  readonly threadNs: number;
+  /** How much of that they waited for work in epoll_wait, poll or select. */
+  readonly waitedNs: number;
+  /** From each send to the target's connections to the next one, on whichever connection: how many, and the sums. */
+  readonly gaps: number;
+  readonly gapSumNs: number;
+  readonly gapSquareSumNs2: number;
 }
 
 /** Why the kernel woke us before the tick. */

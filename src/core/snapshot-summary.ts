@@ -1,5 +1,6 @@
 import type { Histogram } from './histogram.ts';
-import type { Health, Http2Figures, RequestUnit, SensorMethod, Snapshot } from './sensor.ts';
+import { gapVariation, slackRatio } from './secondary-signals.ts';
+import type { Health, Http2Figures, RequestUnit, SecondarySignals, SensorMethod, Snapshot } from './sensor.ts';
 import { NS_PER_MS, NS_PER_S, NS_PER_US } from './units.ts';
 
 /** In µs; all 0 when nothing completed. `maxUs` is the upper bound of the highest bucket in use. */
@@ -36,6 +37,8 @@ export interface SnapshotSummary {
   readonly handlingTime: TimeSummary;
   /** Where connections of the target speak HTTP/2: see `Http2Figures`. */
   readonly http2?: Http2Summary;
+  /** Where it was asked for. */
+  readonly secondary?: SecondarySummary;
 }
 
 export interface Http2Summary {
@@ -51,6 +54,16 @@ export interface Http2Summary {
     readonly inFlight: number;
     readonly latency: TimeSummary;
   };
+}
+
+/** Null where it is not known. */
+export interface SecondarySummary {
+  /** Share (0..1) of their time that the serving threads waited for work. */
+  readonly slackRatio: number | null;
+  /** Squared coefficient of variation of the gaps between sends. */
+  readonly gapVariation: number | null;
+  /** CPU time over wall time: how many cores the target's processes kept busy. */
+  readonly busyCores: number | null;
 }
 
 export function summarizeTimes(histogram: Histogram): TimeSummary {
@@ -90,6 +103,7 @@ export function summarizeSnapshot(snapshot: Snapshot, wallMs: number): SnapshotS
     socketWait: summarizeTimes(snapshot.socketWait),
     handlingTime: summarizeTimes(snapshot.handlingTime),
     ...(snapshot.http2 === undefined ? {} : { http2: summarizeHttp2(snapshot.http2) }),
+    ...(snapshot.secondary === undefined ? {} : { secondary: summarizeSecondary(snapshot, snapshot.secondary) }),
   };
 }
 
@@ -99,6 +113,15 @@ function summarizeHttp2({ firstResponse, otherUnit, ...counts }: Http2Figures): 
     ...counts,
     firstResponse: summarizeTimes(firstResponse),
     otherUnit: { unit, arrivals, requests, inFlight, latency: summarizeTimes(latency) },
+  };
+}
+
+function summarizeSecondary({ cpuTimeNs, windowNs }: Snapshot, signals: SecondarySignals): SecondarySummary {
+  const rounded = (value: number | null) => (value === null ? null : round(value));
+  return {
+    slackRatio: rounded(slackRatio(signals)),
+    gapVariation: rounded(gapVariation(signals)),
+    busyCores: cpuTimeNs === null || windowNs === 0 ? null : round(cpuTimeNs / windowNs),
   };
 }
 

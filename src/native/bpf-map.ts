@@ -72,6 +72,14 @@ export class BpfMap {
     if (result < 0) throw new NativeError(`set max_entries of ${this.#what} to ${maxEntries}`, -result);
   }
 
+  /** Whether load() creates the map. Programs that are loaded must not use one that is not. @throws Error after load */
+  setAutocreate(on: boolean): void {
+    this.scope.assertOpen();
+    if (this.#owner.isLoaded()) throw new Error(`${this.#what} is loaded: whether it is created is set before load()`);
+    const result = libbpf().bpf_map__set_autocreate(this.#address, on);
+    if (result < 0) throw new NativeError(`choose ${this.#what}`, -result);
+  }
+
   /** The map's descriptor; it stays the object's. @throws Error before load */
   get fd(): number {
     this.scope.assertOpen();

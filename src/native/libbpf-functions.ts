@@ -53,6 +53,7 @@ export const libbpf = lazy(() => {
     bpf_map__value_size: ['uint32_t', 'void *'],
     bpf_map__max_entries: ['uint32_t', 'void *'],
     bpf_map__set_max_entries: ['int', 'void *', 'uint32_t'],
+    bpf_map__set_autocreate: ['int', 'void *', 'bool'],
     bpf_map__initial_value: ['void *', 'void *', 'void *'],
     bpf_map_lookup_elem: ['int', 'int', 'void *', 'void *'],
     bpf_map_update_elem: ['int', 'int', 'void *', 'void *', 'uint64_t'],

@@ -9,6 +9,8 @@ export interface InFlight {
   readonly inFlight: number;
   /** The age of the oldest of them at the walk; 0 where none is in flight. */
   readonly oldestNs: number;
+  /** Whose state is kept, with a turn in flight or not. */
+  readonly connections: number;
 }
 
 const PROGRAM = 'walk_connections';
@@ -20,6 +22,7 @@ const AT_LEAST_EVERY_NS = NS_PER_S;
 export class ConnectionWalk {
   readonly #object: BpfObject;
   readonly #connections: string;
+  readonly #datagrams: boolean;
   readonly #clock: Clock;
   readonly #results: BigUint64Array;
   #endedNs: bigint | undefined;
@@ -28,12 +31,14 @@ export class ConnectionWalk {
   /**
    * @param connections the map that it goes over
    * @param memory the object's .bss, writable
+   * @param datagrams whether it goes over peers of UDP targets, too
    */
-  constructor(object: BpfObject, connections: string, memory: MappedMemory, clock: Clock) {
+  constructor(object: BpfObject, connections: string, memory: MappedMemory, clock: Clock, datagrams = false) {
     const { offset, size } = variableOffset(object.map('.bss'), 'walk_results');
     this.#object = object;
     this.#connections = connections;
     this.#clock = clock;
+    this.#datagrams = datagrams;
     this.#results = new BigUint64Array(memory.buffer, offset, size / 8);
   }
 
@@ -47,6 +52,7 @@ export class ConnectionWalk {
     const startNs = this.#clock.monotonicNs();
     this.#results.fill(0n);
     this.#object.iterate(PROGRAM, this.#object.map(this.#connections));
+    if (this.#datagrams) this.#object.iterate('walk_datagrams', this.#object.map('udp_peers'));
     this.#endedNs = this.#clock.monotonicNs();
     this.#tookNs = Number(this.#endedNs - startNs);
   }
@@ -56,7 +62,8 @@ export class ConnectionWalk {
     const at = (target * WALK_RESULT.bytes) / 8;
     const arrivalNs = this.#results[at + WALK_RESULT.oldestArrivalNs / 8]!;
     const inFlight = Number(this.#results[at + WALK_RESULT.inFlight / 8]!);
-    if (arrivalNs === 0n || this.#endedNs === undefined) return { inFlight, oldestNs: 0 };
-    return { inFlight, oldestNs: Math.max(0, Number(this.#endedNs - arrivalNs)) };
+    const connections = Number(this.#results[at + WALK_RESULT.connections / 8]!);
+    if (arrivalNs === 0n || this.#endedNs === undefined) return { inFlight, oldestNs: 0, connections };
+    return { inFlight, oldestNs: Math.max(0, Number(this.#endedNs - arrivalNs)), connections };
   }
 }

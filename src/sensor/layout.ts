@@ -40,8 +40,13 @@ export const STRIPE = {
 /** struct target_control: its size and the places of its fields, in bytes. */
 export const CONTROL = { bytes: 32, sloNs: 0, waitBudgetNs: 8, lateBudget: 16, late: 20, armed: 24 } as const;
 
-/** struct walk_result, MAX_TARGETS of turns and then as many of streams: two words of 64 bits. */
-export const WALK_RESULT = { bytes: 16, oldestArrivalNs: 0, inFlight: 8 } as const;
+/** struct walk_result, MAX_TARGETS of turns and then as many of streams: words of 64 bits. */
+export const WALK_RESULT = { bytes: 24, oldestArrivalNs: 0, inFlight: 8, connections: 16 } as const;
+
+/** struct secondary_figures: its size and the places of its fields, in words of 64 bits. */
+export const SECONDARY = { words: 6, waitedNs: 0, threadNs: 1, gaps: 3, gapSum: 4, gapSquareSum: 5 } as const;
+/** GAP_SHIFT: a unit of gaps is so many ns. */
+export const GAP_UNIT_NS = 2 ** 8;
 
 /** struct alarm. */
 export const ALARM = { bytes: 16, atNs: 0, target: 8, kind: 12 } as const;

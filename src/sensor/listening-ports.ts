@@ -3,7 +3,9 @@ import { join } from 'node:path';
 import { unlessGone } from './unless-gone.ts';
 
 const LISTEN = '0A';
-const TABLES = ['net/tcp', 'net/tcp6'];
+/** A UDP socket that takes datagrams of any peer. */
+const UNCONNECTED = '07';
+const TABLES = { tcp: ['net/tcp', 'net/tcp6'], udp: ['net/udp', 'net/udp6'] };
 
 /** A socket that listens: its local port, and its inode, by which processes' descriptors name it. */
 export interface ListeningSocket {
@@ -22,13 +24,18 @@ export function listeningPorts(): ReadonlySet<number> {
   return new Set(listeningSockets('/proc/self').map(({ port }) => port));
 }
 
-/** The text of /proc/net/tcp or tcp6, see proc(5). */
-export function parseListening(table: string): readonly ListeningSocket[] {
+/** The UDP ports that something takes datagrams at in this network namespace, at this moment. */
+export function boundUdpPorts(): ReadonlySet<number> {
+  return new Set(socketsIn('/proc/self', TABLES.udp, UNCONNECTED).map(({ port }) => port));
+}
+
+/** The text of /proc/net/tcp or one like it, see proc(5). */
+export function parseListening(table: string, state = LISTEN): readonly ListeningSocket[] {
   return table
     .split('\n')
     .slice(1)
     .map((line) => line.trim().split(/\s+/))
-    .filter((fields) => fields[3] === LISTEN)
+    .filter((fields) => fields[3] === state)
     .map((fields) => ({
       port: Number.parseInt(fields[1]!.slice(fields[1]!.lastIndexOf(':') + 1), 16),
       inode: Number(fields[9]),
@@ -67,7 +74,13 @@ export function netnsOf(file: string): number | undefined {
 
 /** What listens in the network namespace of a process, by its folder; empty where it has ended, or the kernel has no IPv6. */
 export function listeningSockets(process: string): readonly ListeningSocket[] {
-  return TABLES.flatMap((file) => parseListening(unlessGone(() => readFileSync(join(process, file), 'latin1')) ?? ''));
+  return socketsIn(process, TABLES.tcp, LISTEN);
+}
+
+function socketsIn(process: string, tables: readonly string[], state: string): readonly ListeningSocket[] {
+  return tables.flatMap((file) =>
+    parseListening(unlessGone(() => readFileSync(join(process, file), 'latin1')) ?? '', state),
+  );
 }
 
 /** The sockets among a process's descriptors, by their inodes; the process by its folder. */

@@ -1,5 +1,6 @@
 import type { Histogram } from '../core/histogram.ts';
-import type { Http2Figures, RequestUnit, Snapshot, UnitFigures } from '../core/sensor.ts';
+import { addSecondarySignals } from '../core/secondary-signals.ts';
+import type { Http2Figures, RequestUnit, SecondarySignals, Snapshot, UnitFigures } from '../core/sensor.ts';
 import { unitFigures } from './figures-by-unit.ts';
 
 /**
@@ -11,6 +12,7 @@ export function mergeSnapshots(earlier: Snapshot, later: Snapshot): Snapshot {
     ...later,
     windowNs: earlier.windowNs + later.windowNs,
     cpuTimeNs: earlier.cpuTimeNs === null || later.cpuTimeNs === null ? null : earlier.cpuTimeNs + later.cpuTimeNs,
+    ...mergeSecondary(earlier.secondary, later.secondary),
   };
   const own = mergeFigures(figuresOf(earlier, later.unit), figuresOf(later, later.unit));
   if (later.http2 === undefined) return { ...whole, ...own };
@@ -66,4 +68,13 @@ function sumOf(earlier: Histogram, later: Histogram): Histogram {
   const merged = earlier.clone();
   merged.add(later);
   return merged;
+}
+
+/** An urgent window has none: the next one tells of both. */
+function mergeSecondary(earlier: SecondarySignals | undefined, later: SecondarySignals | undefined): Partial<Snapshot> {
+  if (earlier === undefined || later === undefined) {
+    const known = earlier ?? later;
+    return known === undefined ? {} : { secondary: known };
+  }
+  return { secondary: addSecondarySignals(earlier, later) };
 }

@@ -23,6 +23,8 @@ export interface SensorOptions {
   readonly method?: MethodChoice;
   /** A further send belongs to the same reply when it follows within this time of the one before; 50 ms where not given. */
   readonly extendGapNs?: number;
+  /** Whether snapshots have `secondary`, which takes a look at every system call of the machine; not where not given. */
+  readonly secondary?: boolean;
   /** Where the compiled probes are; beside the program where not given. */
   readonly objectDirectory?: string;
   /** Whether to stream turns one by one as well, for a recording; costs time for each of them. */
@@ -58,12 +60,21 @@ export function openSensor(options: SensorOptions): OpenedSensor {
     );
   }
   assertProtocols(options.targets, chosen);
+  const udp = options.targets.find((target) => target.protocol === 'udp');
+  if (udp !== undefined && chosen.method.name !== 'tracepoint') {
+    const message = `target ${udp.name}: UDP needs method 'tracepoint' (Linux 6.3 or later)`;
+    throw new SensorError('kernel-too-old', message);
+  }
+  if (udp !== undefined && options.record === true) {
+    throw new RangeError(`target ${udp.name}: protocol udp, expected none in a recording`);
+  }
   return new TurnSensor({
     ...chosen,
     objectFile: join(directory, chosen.method.objectName),
     targets: options.targets,
     extendGapNs,
     record: options.record === true,
+    secondary: options.secondary ?? false,
     clock: options.clock ?? systemClock,
     ...(options.log === undefined ? {} : { log: options.log }),
   });
@@ -74,19 +85,23 @@ function assertTargets(targets: readonly TargetSpec[]): void {
   if (targets.length > MAX_TARGETS) {
     throw new SensorError('too-many-targets', `open the sensor: ${targets.length} targets, at most ${MAX_TARGETS} fit`);
   }
-  const targetOfPort = new Map<number, string>();
+  const targetOfPort = new Map<string, string>();
   for (const target of targets) {
     const { name, ports = [], sloLatencyNs, alarm } = target;
     const problem = placeProblem(target);
     if (problem !== undefined) throw new SensorError('no-such-target', `target ${name}: ${problem}`);
+    if (target.protocol === 'udp' && !isPlainPorts(target)) {
+      throw new RangeError(`target ${name}: protocol udp, expected it beside ports of our own network namespace alone`);
+    }
     for (const port of new Set(ports)) {
       if (!(Number.isInteger(port) && port >= 1 && port <= 65_535)) {
         throw new RangeError(`target ${name}: port ${port}, expected 1..65535`);
       }
       if (!isPlainPorts(target)) continue;
-      const other = targetOfPort.get(port);
+      const key = `${target.protocol === 'udp' ? 'udp' : 'tcp'} ${port}`;
+      const other = targetOfPort.get(key);
       if (other !== undefined) throw new RangeError(`port ${port} is of target ${other} and of target ${name}`);
-      targetOfPort.set(port, name);
+      targetOfPort.set(key, name);
     }
     if (target.pid !== undefined && !(Number.isInteger(target.pid) && target.pid > 0)) {
       throw new RangeError(`target ${name}: pid ${target.pid}, expected a process id`);

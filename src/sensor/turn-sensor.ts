@@ -3,18 +3,19 @@ import type { Clock } from '../core/clock.ts';
 import { SensorError } from '../core/errors.ts';
 import { describePlace, PLACES, type TargetPlace } from '../core/target-place.ts';
 import type { Alarm, AlarmKind, AlarmSource, RequestUnit, Snapshot } from '../core/sensor.ts';
-import { BpfObject, type Log, possibleCpus, RingBuffer, variableOffset } from '../native/libbpf.ts';
+import { BpfObject, type Log, type MappedMemory, possibleCpus, RingBuffer, variableOffset } from '../native/libbpf.ts';
 import { ConnectionWalk, type InFlight } from './connection-walk.ts';
 import { CpuMeter } from './cpu-meter.ts';
 import { healthOf } from './health.ts';
 import { figuresByUnit } from './figures-by-unit.ts';
-import { listeningPorts } from './listening-ports.ts';
+import { boundUdpPorts, listeningPorts } from './listening-ports.ts';
 import { ALARM, ALARM_BITS, CONTROL, MAX_TARGETS, PORTS, READER_KEY, STRIPE } from './layout.ts';
 import type { OpenedSensor } from './opened-sensor.ts';
 import { ownNetns, PortTable } from './port-table.ts';
 import { type ChosenMethod, explainRefusal } from './probe-kernel.ts';
 import type { ProbeMethod } from './probe-methods.ts';
 import { inInitialPidNamespace, procTimes } from './process-times.ts';
+import { chooseSecondary, SecondaryReader } from './secondary-reader.ts';
 import { syscallRoles } from './syscall-roles.ts';
 import { TargetControl } from './target-control.ts';
 import { isPlainPorts, TargetResolver } from './target-resolver.ts';
@@ -32,6 +33,7 @@ interface Setup extends ChosenMethod {
   readonly targets: readonly TargetSpec[];
   readonly extendGapNs: number;
   readonly record: boolean;
+  readonly secondary: boolean;
   readonly clock: Clock;
   readonly log?: Log;
 }
@@ -71,6 +73,8 @@ export class TurnSensor implements OpenedSensor {
   readonly #resolver: TargetResolver;
   /** Absent where no target is a Unix-domain socket. */
   readonly #unixSockets: UnixTable | undefined;
+  /** Absent where secondary signals were not asked for. */
+  readonly #secondary: SecondaryReader | undefined;
   readonly #log: Log | undefined;
   /** Whether the last look found a place to listen, a target each; undefined for targets of plain ports. */
   #found: readonly (boolean | undefined)[];
@@ -94,7 +98,7 @@ export class TurnSensor implements OpenedSensor {
       const stripeShift = Math.floor(Math.log2(Math.min(MOST_STRIPES, possibleCpus())));
       load(object, setup, stripeShift);
       const memory = object.map('.bss').mmap({ writable: true });
-      this.#walk = new ConnectionWalk(object, setup.method.connections, memory, setup.clock);
+      this.#walk = new ConnectionWalk(object, setup.method.connections, memory, setup.clock, hasUdp(setup.targets));
       this.#targets = setup.targets.map((spec, index) => {
         const controls = variableOffset(object.map('.bss'), 'controls').offset;
         return {
@@ -118,8 +122,9 @@ export class TurnSensor implements OpenedSensor {
       this.#ports = new PortTable(
         new Uint8Array(memory.buffer, variableOffset(object.map('.bss'), 'port_target').offset, PORTS),
         object.map('listeners'),
-        setup.targets.map((spec) => (isPlainPorts(spec) ? spec.ports : undefined)),
+        setup.targets.map((spec) => (isPlainPorts(spec) && !isUdp(spec) ? spec.ports : undefined)),
       );
+      if (hasUdp(setup.targets)) aimAtUdp(object, memory, setup.targets);
       this.#unixSockets = hasUnix(setup.targets)
         ? new UnixTable(
             object.map('unix_listeners'),
@@ -131,6 +136,8 @@ export class TurnSensor implements OpenedSensor {
       const mayBeHttp2 = new Uint8Array(memory.buffer, http2Offset, setup.targets.length);
       setup.targets.forEach((spec, index) => (mayBeHttp2[index] = Number(maySpeakHttp2(setup, spec))));
       for (const { program } of setup.probes) object.attach(program);
+      if (hasUdp(setup.targets)) for (const program of UDP_PROGRAMS) object.attach(program);
+      this.#secondary = setup.secondary ? new SecondaryReader(object, memory) : undefined;
     } catch (error) {
       object.close();
       throw explainRefusal(error, setup.method);
@@ -159,6 +166,7 @@ export class TurnSensor implements OpenedSensor {
       this.#followTargets(atNs);
       this.#lookAtProcesses(atNs);
     }
+    const secondary = urgent ? undefined : this.#secondary?.read(this.#targets.length);
     return this.#targets.map((target, index): Snapshot => {
       const { turns, streams } = windows[index]!;
       const window = figuresByUnit(
@@ -190,6 +198,7 @@ export class TurnSensor implements OpenedSensor {
         ...window,
         cpuTimeNs: target.cpu.cpuTimeNs(windowNs),
         busiestThreadRatio: target.cpu.busiestThreadRatio,
+        ...(secondary === undefined ? {} : { secondary: secondary[index]! }),
       };
     });
   }
@@ -220,12 +229,14 @@ export class TurnSensor implements OpenedSensor {
 
   waiting(): readonly string[] {
     this.#assertOpen();
-    const listening = listeningPorts();
+    const listening = { tcp: listeningPorts(), udp: boundUdpPorts() };
     return this.#targets.flatMap(({ spec }, index) => {
       const found = this.#found[index];
       if (found === true) return [];
       if (found === false) return [describePlace(spec)];
-      return (spec.ports ?? []).filter((port) => !listening.has(port)).map((port) => describePlace({ ports: [port] }));
+      return (spec.ports ?? [])
+        .filter((port) => !listening[isUdp(spec) ? 'udp' : 'tcp'].has(port))
+        .map((port) => describePlace({ ports: [port] }));
     });
   }
 
@@ -246,11 +257,11 @@ export class TurnSensor implements OpenedSensor {
   }
 
   /**
-   * Nothing says that a Unix-domain socket closes. What a walk twice does not find, while nothing comes and nothing is
+   * Nothing says that a Unix-domain socket closes, or that a peer of a UDP socket was forgotten. What a walk twice does not find, while nothing comes and nothing is
    * answered, closed before its reply.
    */
   #withoutLost(target: TargetState, window: Window, index: number): Window {
-    if (target.spec.unix === undefined) return window;
+    if (target.spec.unix === undefined && !isUdp(target.spec)) return window;
     const quiet = window.arrivals === 0 && window.requests === 0;
     const missing = quiet ? Math.max(0, window.inFlight - this.#walk.found(index).inFlight) : 0;
     const lost = Math.min(missing, target.missing);
@@ -295,6 +306,20 @@ export class TurnSensor implements OpenedSensor {
 
 const hasUnix = (targets: readonly TargetSpec[]) => targets.some(({ unix }) => unix !== undefined);
 
+const isUdp = ({ protocol }: TargetSpec) => protocol === 'udp';
+const hasUdp = (targets: readonly TargetSpec[]) => targets.some(isUdp);
+
+/** Loaded where a target is a UDP port. */
+const UDP_PROGRAMS = ['datagram_arrived', 'datagram_read', 'datagram_sent'] as const;
+
+function aimAtUdp(object: BpfObject, memory: MappedMemory, targets: readonly TargetSpec[]): void {
+  const { offset } = variableOffset(object.map('.bss'), 'udp_port_target');
+  const table = new Uint8Array(memory.buffer, offset, PORTS);
+  targets.forEach((target, index) => {
+    if (isUdp(target)) for (const port of target.ports ?? []) table[port] = index + 1;
+  });
+}
+
 const sameConnections = (a: TargetSpec, b: TargetSpec) =>
   (a.protocol ?? 'auto') === (b.protocol ?? 'auto') && isDeepStrictEqual(placeOf(a), placeOf(b));
 
@@ -304,7 +329,7 @@ const placeOf = (place: TargetPlace) =>
 
 /** Unix-domain sockets have no sequence numbers, by which frames are followed. */
 const maySpeakHttp2 = ({ canParseHttp2 }: Setup, { protocol, unix }: TargetSpec) =>
-  canParseHttp2 && unix === undefined && protocol !== 'turns';
+  canParseHttp2 && unix === undefined && protocol !== 'turns' && protocol !== 'udp';
 
 function load(object: BpfObject, setup: Setup, stripeShift: number): void {
   object.setRodata('extend_gap_ns', bytesOf(new BigUint64Array([BigInt(setup.extendGapNs)])));
@@ -314,6 +339,8 @@ function load(object: BpfObject, setup: Setup, stripeShift: number): void {
   if (setup.record) object.map('recorded').setMaxEntries(RECORDED_BYTES);
   object.setRodata('stripe_shift', bytesOf(new Uint32Array([stripeShift])));
   if (setup.method.name === 'syscall') object.setRodata('syscall_roles', syscallRoles(process.arch));
+  chooseSecondary(object, setup.secondary);
+  if (setup.method.name === 'tracepoint') chooseUdp(object, hasUdp(setup.targets));
   if (hasUnix(setup.targets)) object.setRodata('unix_targets', new Uint8Array([1]));
   for (const probe of setup.method.probes) object.setAutoload(probe.program, setup.probes.includes(probe));
   const http2 = setup.targets.some((spec) => maySpeakHttp2(setup, spec));
@@ -321,6 +348,12 @@ function load(object: BpfObject, setup: Setup, stripeShift: number): void {
   object.setRodata('first_stream_set', bytesOf(new Uint32Array([setup.targets.length])));
   object.map('stripes').setMaxEntries((setup.targets.length * (http2 ? 2 : 1)) << stripeShift);
   object.load();
+}
+
+function chooseUdp(object: BpfObject, on: boolean): void {
+  object.setRodata('udp_targets', new Uint8Array([Number(on)]));
+  object.map('udp_peers').setAutocreate(on);
+  for (const program of [...UDP_PROGRAMS, 'walk_datagrams']) object.setAutoload(program, on);
 }
 
 const bytesOf = (array: BigUint64Array | Uint32Array): Uint8Array => new Uint8Array(array.buffer);

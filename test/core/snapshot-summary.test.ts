@@ -25,6 +25,28 @@ const snapshot: Snapshot = {
   busiestThreadRatio: null,
 };
 
+describe('summarizeSnapshot() of secondary signals', () => {
+  const secondary = { threadNs: 4000, waitedNs: 3000, gaps: 2, gapSumNs: 4000, gapSquareSumNs2: 10_000_000 };
+
+  test('gives ratios, and null for what is not known', () => {
+    expect(summarizeSnapshot({ ...snapshot, secondary, cpuTimeNs: 500_000_800 }, 0).secondary).toEqual({
+      slackRatio: 0.75,
+      gapVariation: 0.25,
+      busyCores: 2,
+    });
+    const nothing = { threadNs: 0, waitedNs: 0, gaps: 0, gapSumNs: 0, gapSquareSumNs2: 0 };
+    expect(summarizeSnapshot({ ...snapshot, secondary: nothing }, 0).secondary).toEqual({
+      slackRatio: null,
+      gapVariation: null,
+      busyCores: null,
+    });
+  });
+
+  test('is absent where they were not asked for', () => {
+    expect(summarizeSnapshot(snapshot, 0)).not.toHaveProperty('secondary');
+  });
+});
+
 describe('summarizeTimes()', () => {
   test('is in µs, ordered, with the exact mean', () => {
     const times = summarizeTimes(Histogram.of([100_000, 200_000, 300_000, 1_000_000]));

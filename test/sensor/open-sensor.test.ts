@@ -32,6 +32,11 @@ describe('openSensor() refuses', () => {
       ],
       /port 1 is of target a and of target b/,
     ],
+    [
+      'datagrams of another namespace',
+      [{ name: 'a', ports: [53], netns: 'blue', protocol: 'udp' }],
+      /target a: protocol udp, expected it beside ports/,
+    ],
     ['an objective of 0', [{ name: 'a', ports: [1], sloLatencyNs: 0 }], /sloLatencyNs is 0/],
     ['no budget', [{ name: 'a', ports: [1], alarm: { lateBudget: 0, waitBudgetNs: 1 } }], /lateBudget is 0/],
     ['no wait', [{ name: 'a', ports: [1], alarm: { lateBudget: 1, waitBudgetNs: Number.NaN } }], /waitBudgetNs is NaN/],

@@ -99,12 +99,18 @@ export class ScriptedServers {
   }
 }
 
-async function untilItListens(child: ChildProcess, port: number, directory: string): Promise<Server> {
+/** @param child which serves on the port, once it does; @param directory goes with it; @param signal what ends it and its children */
+export async function untilItListens(
+  child: ChildProcess,
+  port: number,
+  directory: string,
+  signal: NodeJS.Signals = 'SIGKILL',
+): Promise<Server> {
   const server: Server = {
     port,
     pid: child.pid!,
     stop: async () => {
-      await stop(child);
+      await stop(child, signal);
       rmSync(directory, { recursive: true, force: true });
     },
   };
@@ -123,9 +129,9 @@ async function untilItListens(child: ChildProcess, port: number, directory: stri
   }
 }
 
-async function stop(child: ChildProcess): Promise<void> {
+async function stop(child: ChildProcess, signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
   const exited = once(child, 'exit');
-  child.kill('SIGKILL');
+  child.kill(signal);
   await exited;
 }

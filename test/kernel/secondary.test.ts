@@ -1,0 +1,115 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
+import { gapVariation, slackRatio } from '../../src/core/secondary-signals.ts';
+import type { Sensor, SecondarySignals } from '../../src/core/sensor.ts';
+import { openSensor } from '../../src/sensor/open-sensor.ts';
+import type { MethodChoice } from '../../src/sensor/probe-methods.ts';
+import { Random } from '../../src/plant/random.ts';
+import { buildBpf, type BuiltBpf } from './support/build-bpf.ts';
+import { RawClient } from './support/raw-client.ts';
+
+const REQUEST = 'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n';
+const BUSY_MS = 2;
+const PATIENCE_MS = 30_000;
+let bpf: BuiltBpf;
+let port: number;
+let replyBytes: number;
+let stopServer: () => unknown;
+const cleanups: (() => unknown)[] = [];
+
+beforeAll(async () => {
+  bpf = buildBpf();
+  const program = fileURLToPath(new URL('support/busy-server.mjs', import.meta.url));
+  const child = spawn(process.execPath, [program, `${BUSY_MS}`], { stdio: ['ignore', 'pipe', 'inherit'] });
+  stopServer = () => child.kill('SIGKILL');
+  const [line] = (await once(createInterface(child.stdout), 'line')) as [string];
+  port = Number(line);
+  const client = await RawClient.connect(port);
+  client.send(REQUEST);
+  const [reply] = (await once(client.socket, 'data')) as [Buffer];
+  replyBytes = reply.length;
+  await client.close();
+});
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
+});
+afterAll(() => {
+  stopServer();
+  bpf.remove();
+});
+
+function open(method: MethodChoice, secondary: boolean): Sensor {
+  const options = { method, secondary, objectDirectory: bpf.directory };
+  const sensor = openSensor({ targets: [{ name: 'busy', ports: [port] }], ...options });
+  cleanups.push(() => sensor.close());
+  return sensor;
+}
+
+function read(sensor: Sensor): SecondarySignals {
+  const { secondary } = sensor.read()[0]!;
+  if (secondary === undefined) throw new Error('the snapshot has no secondary signals');
+  return secondary;
+}
+
+async function connect(count: number): Promise<readonly RawClient[]> {
+  const clients = await Promise.all(Array.from({ length: count }, () => RawClient.connect(port)));
+  cleanups.push(() => Promise.all(clients.map((client) => client.close())));
+  return clients;
+}
+
+it.each<MethodChoice>(['tracepoint', 'syscall'])(
+  'slack is near 1 when little comes and near 0 at saturation, where replies leave evenly; method %s',
+  async (method) => {
+    const sensor = open(method, true);
+    const clients = await connect(16);
+    // From here on the sensor knows the server's thread.
+    await clients[0]!.exchange(REQUEST, replyBytes);
+    read(sensor);
+
+    const random = new Random(7, 'arrivals');
+    const answered = clients.map(() => Promise.resolve());
+    for (let sent = 0; sent < 60; sent++) {
+      await sleep(random.nextExponential() * 20);
+      const at = sent % clients.length;
+      await answered[at];
+      answered[at] = clients[at]!.exchange(REQUEST, replyBytes);
+    }
+    await Promise.all(answered);
+    const calm = read(sensor);
+    await sleep(500);
+    const idle = read(sensor);
+
+    let stopped = false;
+    const load = clients.map(async (client) => {
+      while (!stopped) await client.exchange(REQUEST, replyBytes);
+    });
+    // Noise from elsewhere, such as a client that gets no CPU, shows as slack and uneven gaps: a quiet window is waited for.
+    const deadline = performance.now() + PATIENCE_MS;
+    let busy = read(sensor);
+    do {
+      await sleep(250);
+      busy = read(sensor);
+    } while (!isSaturated(busy) && performance.now() < deadline);
+    stopped = true;
+    await Promise.all(load);
+
+    expect(slackRatio(calm)).toBeGreaterThan(0.3);
+    expect(gapVariation(calm)).toBeGreaterThan(0.3);
+    expect(slackRatio(idle)).toBeGreaterThan(0.9);
+    expect([slackRatio(busy), gapVariation(busy)]).toSatisfy(() => isSaturated(busy));
+  },
+);
+
+const isSaturated = (signals: SecondarySignals): boolean =>
+  slackRatio(signals)! < 0.05 && signals.gaps > 20 && gapVariation(signals)! < 0.2;
+
+it('snapshots have none where they were not asked for, nor urgent ones', () => {
+  expect(open('auto', false).read()[0]).not.toHaveProperty('secondary');
+  const sensor = open('auto', true);
+  expect(sensor.read(true)[0]).not.toHaveProperty('secondary');
+  expect(read(sensor)).toMatchObject({ threadNs: 0, waitedNs: 0, gaps: 0 });
+});

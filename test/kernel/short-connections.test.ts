@@ -1,0 +1,81 @@
+import { execFile, execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
+import { openSensor } from '../../src/sensor/open-sensor.ts';
+import { TurnSensor } from '../../src/sensor/turn-sensor.ts';
+import { buildBpf, type BuiltBpf } from './support/build-bpf.ts';
+import { startNginx } from './support/servers.ts';
+import { Tally } from './support/tally.ts';
+
+/** TAILGOV_SHORT_CONNECTIONS=1000000 takes minutes. */
+const CONNECTIONS = Number(process.env.TAILGOV_SHORT_CONNECTIONS ?? 20_000);
+/** At 500 a second, on a machine that is very busy. */
+const TIMEOUT_MS = 60_000 + CONNECTIONS * 2;
+const PATIENCE_MS = 20_000;
+
+let bpf: BuiltBpf;
+let directory: string;
+let client: string;
+const cleanups: (() => unknown)[] = [];
+
+beforeAll(() => {
+  bpf = buildBpf();
+  directory = mkdtempSync(join(tmpdir(), 'tailgov-short-'));
+  client = join(directory, 'short-connections');
+  const source = fileURLToPath(new URL('support/short-connections.c', import.meta.url));
+  execFileSync('clang', ['-O1', '-Wall', '-Werror', '-pthread', source, '-o', client]);
+});
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
+});
+afterAll(() => {
+  bpf.remove();
+  rmSync(directory, { recursive: true, force: true });
+});
+
+it.each(['tracepoint', 'syscall'] as const)(
+  'short connections: every turn is accounted for, and the state of all is gone with them; method %s',
+  async (method) => {
+    const nginx = await startNginx('location / { return 200 "hello"; }');
+    cleanups.push(() => nginx.stop());
+    const targets = [{ name: 'server', ports: [nginx.port] }];
+    const sensor = openSensor({ targets, method, objectDirectory: bpf.directory });
+    cleanups.push(() => sensor.close());
+    if (!(sensor instanceof TurnSensor)) throw new Error('expected a sensor whose connections can be walked');
+    const tally = new Tally(sensor);
+    const walk = () => sensor.walk()[0]!;
+
+    let ended = false;
+    const run = promisify(execFile)(client, [`${nginx.port}`, `${CONNECTIONS}`, '4']).finally(() => (ended = true));
+    let mostConnections = 0;
+    while (!ended) {
+      await Promise.race([sleep(100), run]);
+      tally.read();
+      mostConnections = Math.max(mostConnections, walk().connections);
+    }
+    const { sent, answered } = JSON.parse((await run).stdout) as { sent: number; answered: number };
+
+    await tally.settle({ inFlight: 0 });
+    const { arrivals, requests, abandoned, dropped } = tally.counts;
+    expect(tally.last!.inFlight).toBe(0);
+    expect(dropped).toBe(0);
+    expect(arrivals).toBe(requests + abandoned);
+    expect(requests).toBeGreaterThanOrEqual(answered);
+    // What is reset before it is read has arrived, but is nothing that a system call sees.
+    if (method === 'tracepoint') expect(arrivals).toBe(sent);
+    else expect(arrivals).toBeLessThanOrEqual(sent);
+
+    // nginx has no more than 256 connections at a time, and four threads ask.
+    expect(mostConnections).toBeLessThan(1000);
+    const deadline = performance.now() + PATIENCE_MS;
+    while (walk().connections > 0 && performance.now() < deadline) await sleep(20);
+    expect(walk().connections).toBe(0);
+    expect(sensor.processes().get('server')!.length).toBeLessThanOrEqual(1);
+  },
+  TIMEOUT_MS,
+);
