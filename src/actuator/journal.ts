@@ -1,7 +1,10 @@
 import {
   closeSync,
   constants,
+  existsSync,
+  fstatSync,
   fsyncSync,
+  ftruncateSync,
   linkSync,
   mkdirSync,
   openSync,
@@ -75,7 +78,7 @@ export class Journal {
       rmSync(temporary, { force: true });
       writeDurably(temporary, constants.O_CREAT | constants.O_EXCL, [header, ...records]);
       // A link, unlike a rename, fails where another daemon was quicker.
-      if (before === null) linkSync(temporary, path);
+      if (before === null && !isStump(path)) linkSync(temporary, path);
       else renameSync(temporary, path);
       rmSync(temporary, { force: true });
       syncDirectory(dirname(path));
@@ -133,6 +136,11 @@ export function readJournal(path: string): JournalContents | null {
   return { header: header.data, records, damagedLines };
 }
 
+/** A file without a whole header: no journal comes to be so, since each appears whole, but a disk can lose its end. */
+function isStump(path: string): boolean {
+  return existsSync(path) && readJournal(path) === null;
+}
+
 /** Removing one that is not there is no error. @throws ActuatorError `journal-failed` */
 export function removeJournal(path: string): void {
   try {
@@ -160,10 +168,15 @@ export function refuseOther(path: string, owner: JournalHeader, self: { pid: num
 
 function writeDurably(path: string, flags: number, lines: readonly object[]): void {
   const descriptor = openSync(path, constants.O_WRONLY | constants.O_NOFOLLOW | flags, 0o600);
+  const { size } = fstatSync(descriptor);
   try {
     const bytes = Buffer.from(lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
     for (let written = 0; written < bytes.length;) written += writeSync(descriptor, bytes, written);
     fsyncSync(descriptor);
+  } catch (error) {
+    // Half a line would swallow the next one that is appended.
+    ftruncateSync(descriptor, size);
+    throw error;
   } finally {
     closeSync(descriptor);
   }
