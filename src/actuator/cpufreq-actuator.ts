@@ -13,7 +13,7 @@ import { DEFAULT_FOREIGN_WRITER, runningCommands, type ForeignWriterResponse } f
 import { chooseMethod, type FrequencyMethod } from './frequency-method.ts';
 import { FrequencySession } from './frequency-session.ts';
 import { Journal, readJournal, refuseOther, type ControlRecord, type JournalHeader } from './journal.ts';
-import { BOOST_ORDER, originalsOf } from './policy-originals.ts';
+import { BOOST_ORDER, originalsOf, rangesOfOthers } from './policy-originals.ts';
 import { identityOf } from './process-identity.ts';
 import { restoreControls } from './restore.ts';
 
@@ -54,11 +54,9 @@ export function createCpufreqActuator(options: CpufreqActuatorOptions): Actuator
   function engage(): void {
     const originals = policies.flatMap((policy) => originalsOf(tree, policy, method) ?? []);
     const held = new Set(leftovers.map(({ control }) => control));
-    const boostSwitch = boost === 'leave' ? null : findBoostSwitch(tree);
+    const boostSwitch = switchToHold(originals);
     if (boostSwitch !== null) {
       originals.push({ control: boostSwitch.path, original: boostSwitch.shown, order: BOOST_ORDER });
-    } else if (boost !== 'leave') {
-      log('warn', `no switch of boost below ${tree.root}: it stays as it is, "${boost}" was asked for`);
     }
     const records = [...leftovers, ...originals.filter(({ control }) => !held.has(control))];
     const journal = journalPath === null ? null : Journal.create(journalPath, header, records);
@@ -80,6 +78,24 @@ export function createCpufreqActuator(options: CpufreqActuatorOptions): Actuator
       giveBack(journal, records);
       throw error;
     }
+  }
+
+  /**
+   * Boost moves the range of every policy, also of one that cannot be governed: its range is added to the originals.
+   * @returns null where boost stays as it is
+   */
+  function switchToHold(originals: ControlRecord[]): ReturnType<typeof findBoostSwitch> {
+    if (boost === 'leave') return null;
+    const refuse = (why: string) => {
+      log('warn', `${why}: it stays as it is, "${boost}" was asked for`);
+      return null;
+    };
+    const found = findBoostSwitch(tree);
+    if (found === null) return refuse(`no switch of boost below ${tree.root}`);
+    const others = rangesOfOthers(tree, originals);
+    if ('errno' in others) return refuse(`boost moves ${others.path}, which cannot be read (${others.errno})`);
+    originals.push(...others);
+    return found;
   }
 
   /** @throws ActuatorError `engage-failed` */

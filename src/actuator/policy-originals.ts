@@ -1,5 +1,5 @@
-import type { SysfsTree } from '../core/sysfs-tree.ts';
-import { policyDirectory } from '../sysfs/cpufreq-paths.ts';
+import type { Errno, SysfsFailure, SysfsTree } from '../core/sysfs-tree.ts';
+import { CPUFREQ_DIRECTORY, policyDirectory } from '../sysfs/cpufreq-paths.ts';
 import type { PolicyInfo } from './discover-machine.ts';
 import { METHOD_KINDS, type FrequencyMethod, type PolicyFile } from './frequency-method.ts';
 import type { ControlRecord } from './journal.ts';
@@ -9,6 +9,9 @@ import type { ControlRecord } from './journal.ts';
  * the governor that hid them has gone.
  */
 export const BOOST_ORDER = 0;
+/** What a policy answers whose CPUs, or whose driver, are away. */
+const GONE: ReadonlySet<Errno> = new Set(['EBUSY', 'ENODEV', 'ENOENT']);
+const NO_PREFERENCE: ReadonlySet<Errno> = new Set(['ENOENT', 'EINVAL']);
 const ORDER: Readonly<Record<PolicyFile, number>> = {
   scaling_max_freq: 1,
   scaling_min_freq: 1,
@@ -46,12 +49,41 @@ export function originalsOf(
     records.push(record('scaling_governor', governor.value));
     // Governor performance changes the preference with some drivers; a custom one cannot be read with amd-pstate.
     const preference = tree.read(pathOf('energy_performance_preference'));
+    if (!preference.ok && !NO_PREFERENCE.has(preference.errno)) return null;
     if (preference.ok) records.push(record('energy_performance_preference', preference.value));
     const speed = governor.value === 'userspace' ? tree.read(pathOf('scaling_setspeed')) : null;
     if (speed?.ok === false) return null;
     if (speed?.ok === true) records.push(record('scaling_setspeed', speed.value));
   }
   return records;
+}
+
+/**
+ * The ranges of all policies, as far as they are not in `records`. A policy that is away has none: it begins anew when it comes.
+ * @returns the first that cannot be read
+ */
+export function rangesOfOthers(
+  tree: SysfsTree,
+  records: readonly ControlRecord[],
+): readonly ControlRecord[] | SysfsFailure {
+  const names = tree.list(CPUFREQ_DIRECTORY);
+  if (!names.ok) return names;
+  const known = new Set(records.map(({ control }) => control));
+  const others = names.value.filter((name) => /^policy\d+$/.test(name));
+  const found: ControlRecord[] = [];
+  for (const name of others) {
+    const driver = tree.read(`${policyDirectory(name)}/scaling_driver`);
+    for (const file of ['scaling_max_freq', 'scaling_min_freq'] as const) {
+      const control = `${policyDirectory(name)}/${file}`;
+      if (known.has(control)) continue;
+      const shown = tree.read(control);
+      // With its driver, so that it stands before what the policy shows once it can be governed.
+      const record = { control, order: ORDER[file], ...(driver.ok ? { driver: driver.value } : {}) };
+      if (shown.ok) found.push({ ...record, original: shown.value });
+      else if (!GONE.has(shown.errno)) return shown;
+    }
+  }
+  return found;
 }
 
 /** The settings of full speed, in the form in which originals are put back. */

@@ -3,6 +3,8 @@ const RANGES = /\{(\d+(?:-\d+)?(?:,\d+(?:-\d+)?)*)\}/;
 /** `{n}`, `{n+64}`, `{n-64}` in a text. */
 const NUMBER = /\{n(?:([+-])(\d+))?\}/g;
 const MOST_NUMBERS = 4096;
+/** As the kernel's PATH_MAX. */
+const LONGEST_PATH = 4096;
 
 /**
  * In the description of a machine one line can stand for many files: `cpu{0-3,8}/core_id` is a file for each number, and in
@@ -10,6 +12,7 @@ const MOST_NUMBERS = 4096;
  * @returns pairs of path and text, or what is wrong
  */
 export function expandLine(path: string, text: string): readonly (readonly [string, string])[] | string {
+  if (path.length > LONGEST_PATH) return `a path of ${path.length} characters, expected at most ${LONGEST_PATH}`;
   const match = RANGES.exec(path);
   if (match === null)
     return path.includes('{') ? `${path}, expected numbers such as {0-3,8} in braces` : [[path, text]];

@@ -63,6 +63,16 @@ describe('a description', () => {
     ]);
   });
 
+  it('of more files than any machine has, or of endless paths, is refused before it fills the memory', () => {
+    const many = Array.from({ length: 30 }, (_, at) => `a${at}/cpu{0-4095}\t1\n`).join('');
+    expect(problemsOf(`${HEADER}${many}`)).toEqual([
+      'box.tsv:28:1: more than 100000 files up to here, expected one machine',
+    ]);
+    expect(problemsOf(`${HEADER}x${'{0-4095}'.repeat(600)}\t1\n`)).toEqual([
+      'box.tsv:4:1: a path of 4801 characters, expected at most 4096',
+    ]);
+  });
+
   it('only: a recording is taken as it stands', () => {
     const { files } = parseMock(`${HEADER.replace('described', 'recorded')}cpu{0-1}\t{n}\n`, 'box.tsv');
     expect([...files]).toEqual([['cpu{0-1}', '{n}']]);
