@@ -115,7 +115,7 @@ export class Journal {
 export function readJournal(path: string): JournalContents | null {
   let text: string;
   try {
-    text = readFileSync(path, 'utf8');
+    text = readOwn(path);
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null;
     throw journalFailed('read', path, error);
@@ -134,6 +134,24 @@ export function readJournal(path: string): JournalContents | null {
     else damagedLines.push(index + 2);
   }
   return { header: header.data, records, damagedLines };
+}
+
+/** What it says is written with our rights: it has to be ours, or root's, and nobody else's to write. @throws Error */
+function readOwn(path: string): string {
+  // Not a FIFO, which would be waited for.
+  const descriptor = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  try {
+    const status = fstatSync(descriptor);
+    if (!status.isFile()) throw new Error('it is not a regular file');
+    const own = status.uid === 0 || status.uid === process.geteuid?.();
+    if (!own) throw new Error(`it belongs to user ${status.uid}, expected root or whoever restores`);
+    const mode = status.mode & 0o7777;
+    if ((mode & 0o022) !== 0)
+      throw new Error(`others can write it (mode ${mode.toString(8)}), expected it without go+w`);
+    return readFileSync(descriptor, 'utf8');
+  } finally {
+    closeSync(descriptor);
+  }
 }
 
 /** A file without a whole header: no journal comes to be so, since each appears whole, but a disk can lose its end. */

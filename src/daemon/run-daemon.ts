@@ -1,4 +1,3 @@
-import { mkdirSync } from 'node:fs';
 import type { Server } from 'node:http';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -22,6 +21,7 @@ import type { Scheduling } from './claim-cpu.ts';
 import { collectGarbageAlone, garbageCollector } from './collect-garbage.ts';
 import { DaemonTelemetry } from './daemon-telemetry.ts';
 import type { FromLoop, LoopThreadData, ToLoop } from './loop-messages.ts';
+import { makeOwnDirectory } from './own-directory.ts';
 import { Reloader } from './reloader.ts';
 import { serviceManager, type ServiceManager } from './service-manager.ts';
 import { statusLine } from './status-line.ts';
@@ -70,7 +70,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
   const running = loader.read(resolve(options.configFile));
   const socketPath = join(options.runtimeDirectory, 'control.sock');
   await refuseSecondDaemon(socketPath);
-  mkdirSync(options.runtimeDirectory, { recursive: true, mode: 0o755 });
+  makeOwnDirectory(options.runtimeDirectory);
   const dryRun = options.dryRun || running.config.mode === 'dry-run';
   const daemon = new Daemon({ ...options, dryRun }, loader, running);
   const server = await startControlServer(socketPath, daemon, (error) =>

@@ -1,10 +1,11 @@
-import { readFileSync, statSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
 import { isMap, isScalar, LineCounter, type Node, parseDocument } from 'yaml';
 import { type FileProblem, messageOf, PolicyError } from '../core/errors.ts';
 import { tooDeepAt } from './nesting.ts';
 
 /** No policy or config comes near this; a log or a disk image given by mistake does. */
 const LARGEST_BYTES = 1024 * 1024;
+const WRITABLE_BY_ALL = 0o002;
 /** More alias expansions than this are a bomb, not a file. */
 const MOST_ALIASES = 100;
 /** One unclosed bracket can make the parser complain of every line after it. */
@@ -29,17 +30,30 @@ export function readYamlFile(file: string): YamlFile {
   return parseYaml(file, readText(file));
 }
 
-/** @throws PolicyError for a file that cannot be read or is too large */
+/**
+ * Root takes no file that everybody can write: whoever does would decide how fast the machine is.
+ *
+ * @throws PolicyError for a file that cannot be read or is too large
+ */
 export function readText(file: string): string {
   const unreadable = (why: string, cause?: unknown) =>
     new PolicyError('unreadable', [{ file, line: 1, column: 1, message: `cannot be read: ${why}` }], { cause });
+  let descriptor: number | undefined;
   try {
-    const status = statSync(file);
+    // What is checked is what is read. Not a FIFO, which would be waited for.
+    descriptor = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK);
+    const status = fstatSync(descriptor);
     if (!status.isFile()) throw new Error('it is not a regular file, expected a YAML file');
     if (status.size > LARGEST_BYTES) throw new Error(`it has ${status.size} bytes, expected at most ${LARGEST_BYTES}`);
-    return readFileSync(file, 'utf8');
+    if (process.geteuid?.() === 0 && (status.mode & WRITABLE_BY_ALL) !== 0) {
+      const mode = (status.mode & 0o7777).toString(8);
+      throw new Error(`everybody can write it (mode ${mode}), expected it without o+w for root to follow it`);
+    }
+    return readFileSync(descriptor, 'utf8');
   } catch (error) {
     throw unreadable(withoutCall(messageOf(error)), error);
+  } finally {
+    if (descriptor !== undefined) closeSync(descriptor);
   }
 }
 

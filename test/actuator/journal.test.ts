@@ -89,7 +89,7 @@ describe('Journal', () => {
     expect(codeOf(() => Journal.create(path, headerOf(process.pid), []))).toMatch(/^journal-failed: .*journal/);
     const folder = join(directory, 'folder');
     mkdirSync(folder);
-    expect(codeOf(() => readJournal(folder))).toMatch(/^journal-failed: read the journal .*EISDIR/);
+    expect(codeOf(() => readJournal(folder))).toMatch(/^journal-failed: read the journal .*it is not a regular file/);
     const foreign = join(directory, 'foreign');
     writeFileSync(foreign, 'hello\n');
     expect(codeOf(() => readJournal(foreign))).toMatch(/^journal-failed: .*line 1 is no journal header/);
