@@ -15,6 +15,7 @@ import { timesMessage } from '../telemetry/metrics-times.ts';
 import { claimCpu } from './claim-cpu.ts';
 import { garbageCollector } from './collect-garbage.ts';
 import type { FromLoop, LoopThreadData, ToLoop } from './loop-messages.ts';
+import { nextTick } from './next-tick.ts';
 
 /** The loop wakes at least this often, so that its heartbeat is seen whatever the interval. */
 const LONGEST_WAIT_MS = 500;
@@ -129,9 +130,9 @@ function govern(
     }
     if (timed) {
       timer.readExpirations();
-      const behind = (systemClock.monotonicNs() - dueNs) / intervalNs;
-      missed += Number(behind);
-      dueNs += (behind + 1n) * intervalNs;
+      const next = nextTick(dueNs, systemClock.monotonicNs(), intervalNs);
+      missed += next.missed;
+      dueNs = next.dueNs;
       timer.armAt(dueNs);
       for (const change of afterTick.splice(0)) change();
       if (systemClock.monotonicNs() - collectedAtNs > COLLECTION_INTERVAL_NS) {
