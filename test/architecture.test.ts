@@ -44,7 +44,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 };
 
 const TOP_LEVEL = words(`
-  .ci .git .gitignore .prettierignore .prettierrc.json CHANGELOG.md CONTRIBUTING.md LICENSE README.md bench bpf
+  .ci .git .gitignore .prettierignore .prettierrc.json CHANGELOG.md CONTRIBUTING.md LICENSE README.md SECURITY.md bench bpf
   deploy docs eslint.config.js package-lock.json package.json policies src sysfs-mocks test tsconfig.json
   tsconfig.types.json vitest.config.ts
 `);

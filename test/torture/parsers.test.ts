@@ -66,7 +66,7 @@ interface Parser {
   readonly parse: (text: string) => unknown;
 }
 
-const header = { target: 'web', unit: 'turn', startedAt: '2026-01-01T00:00:00Z', frequencyKhz: null };
+const header = { target: 'web', unit: 'turn' as const, startedAt: '2026-01-01T00:00:00Z', frequencyKhz: null };
 const journal = [
   { version: 1, bootId: 'x', pid: 1, startTicks: 1, sysfsRoot: '/sys' },
   {
