@@ -10,6 +10,7 @@ const SYSTEMD = 'it needs a machine with systemd: test/vm/service.test.ts runs t
 const DEB = 'test/vm/service-deb.test.ts and test/deploy/package-deb.test.ts build, install and purge the package';
 const NPM = 'test/vm/service-npm.test.ts packs, installs and removes the package';
 /** What is not run here, and why. Everything else that a page shows is. */
+const TORTURE = 'it takes hours: its files run among these tests with small counts';
 const MEASURE = 'it takes an hour: test/kernel/measure.test.ts measures in short blocks';
 const NOT_RUN: Readonly<Record<string, string>> = {
   'npm start': 'it installs and runs the demo: test/demo and the CI start it',
@@ -40,6 +41,9 @@ const NOT_RUN: Readonly<Record<string, string>> = {
   'tailgov simulate --policy model --baseline all --workload web-search --trace step --trace mmpp --seeds 5':
     'it takes a minute: test/study runs such sweeps',
   'tailgov measure --blocks 20 --block 1min --warmup 10s': MEASURE,
+  'npm run torture': TORTURE,
+  'npm run torture -- --share 0.05': TORTURE,
+  'npm run torture -- --seed 77 test/kernel/torture-kill.test.ts': TORTURE,
   'sudo tailgov measure --blocks 20 --block 5min': MEASURE,
 };
 
