@@ -1,6 +1,6 @@
 /** Boots the guest with a folder of the test's in it, runs that folder's script as root, and tells what came of it. */
 import { spawn } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -37,6 +37,9 @@ export interface GuestResult {
 }
 
 const CONSOLE_TAIL_LINES = 40;
+/** Now and then the emulated machine hangs before its kernel says a word: one that is silent for so long is started anew. */
+const MOST_SILENT_MS = 90_000;
+const MOST_STARTS = 3;
 
 /**
  * One boot takes seconds: do many checks in it. QEMU runs on one CPU of this machine, below other work, and dies with the
@@ -81,7 +84,10 @@ export async function bootGuest(options: GuestOptions): Promise<GuestResult> {
     ].flat();
 
     const startMs = performance.now();
-    const end = await runQemu(images.qemu, [...images.qemuArguments, ...machine], images.environment, timeoutMs);
+    const start = () =>
+      runQemu(images.qemu, [...images.qemuArguments, ...machine], images.environment, timeoutMs, consoleFile);
+    let end = await start();
+    for (let starts = 1; end === SILENT && starts < MOST_STARTS; starts++) end = await start();
     const tookMs = performance.now() - startMs;
     const text = existsSync(consoleFile) ? (await readFile(consoleFile, 'utf8')).replaceAll('\r', '') : '';
     if (end !== undefined) throw new Error(`boot a guest: ${end}${tail(text)}`);
@@ -123,12 +129,15 @@ function share(tag: string, path: string, ...flags: readonly string[]): readonly
   return ['-fsdev', source, '-device', `virtio-9p-pci,fsdev=${tag},mount_tag=${tag}`];
 }
 
+const SILENT = `no word for ${MOST_SILENT_MS / 1000} s`;
+
 /** @returns what went wrong, or undefined when QEMU ended by itself in good order */
 function runQemu(
   qemu: string,
   qemuArguments: readonly string[],
   environment: NodeJS.ProcessEnv,
   timeoutMs: number,
+  consoleFile: string,
 ): Promise<string | undefined> {
   // setpriv: the kernel kills QEMU when this process dies, however it does.
   const wrapper = ['--pdeathsig', 'KILL', 'taskset', '-c', lastAllowedCpu(), 'nice', '-n', '5', qemu];
@@ -140,10 +149,17 @@ function runQemu(
       killSignal: 'SIGKILL',
     });
     let complaint = '';
+    let silent = false;
+    const listening = setTimeout(() => {
+      silent = !existsSync(consoleFile) || statSync(consoleFile).size === 0;
+      if (silent) child.kill('SIGKILL');
+    }, MOST_SILENT_MS);
     child.stderr.setEncoding('utf8').on('data', (text: string) => (complaint += text));
     child.on('error', reject);
     child.on('close', (status, signal) => {
-      if (status === 0) settle(undefined);
+      clearTimeout(listening);
+      if (silent) settle(SILENT);
+      else if (status === 0) settle(undefined);
       else if (signal === 'SIGKILL') settle(`no end after ${timeoutMs / 1000} s`);
       else settle(`QEMU ended with ${signal ?? status}: ${complaint.trim()}`);
     });

@@ -56,7 +56,7 @@ beforeAll(async () => {
   writeFileSync(join(folder, 'policy.yaml'), POLICY);
   writeFileSync(join(folder, 'program'), join(ROOT, 'dist/cli.js'));
   guest = await bootGuest({ folder, smp: 4, timeoutMs: GUEST_LIMIT_MS });
-}, GUEST_LIMIT_MS + 60_000);
+}, GUEST_LIMIT_MS + 240_000);
 
 afterAll(() => rmSync(folder, { recursive: true }));
 

@@ -64,7 +64,7 @@ beforeAll(async () => {
   writeFileSync(join(folder, 'units/tailgov.service.d/record.conf'), DROP_IN);
   writeFileSync(join(folder, 'units/power-profiles-daemon.service'), RIVAL);
   guest = await bootGuest({ folder, systemd: true, timeoutMs: GUEST_LIMIT_MS });
-}, GUEST_LIMIT_MS + 30_000);
+}, GUEST_LIMIT_MS + 240_000);
 
 afterAll(() => rmSync(folder, { recursive: true }));
 
