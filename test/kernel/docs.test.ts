@@ -42,6 +42,7 @@ const NOT_RUN: Readonly<Record<string, string>> = {
     'it takes a minute: test/study runs such sweeps',
   'tailgov measure --blocks 20 --block 1min --warmup 10s': MEASURE,
   'npm run torture': TORTURE,
+  'npm run bench:accuracy': 'it takes minutes, and both CPUs: nothing that a test may do',
   'npm run torture -- --share 0.05': TORTURE,
   'npm run torture -- --seed 77 test/kernel/torture-kill.test.ts': TORTURE,
   'sudo tailgov measure --blocks 20 --block 5min': MEASURE,
