@@ -7,11 +7,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { NS_PER_MS } from '../../src/core/units.ts';
 import { openSensor, type SensorOptions, type TargetSpec } from '../../src/sensor/open-sensor.ts';
 import { TurnSensor } from '../../src/sensor/turn-sensor.ts';
-import { buildBpf, type BuiltBpf } from './support/build-bpf.ts';
 import { GrpcClient, type GrpcServer, respond, startGrpc, unary } from './support/grpc.ts';
 import {
   clientStart,
@@ -27,38 +26,14 @@ import {
   streamIds,
 } from './support/http2-frames.ts';
 import { RawClient } from './support/raw-client.ts';
-import { ScriptedServers, type Server, startNghttpd, startNginx } from './support/servers.ts';
+import { sensorFixture } from './support/sensor-fixture.ts';
+import { startNghttpd, startNginx } from './support/servers.ts';
 import { type Counts, WholeRun } from './support/whole-run.ts';
 
 const run = promisify(execFile);
 
-let bpf: BuiltBpf;
-let scripted: ScriptedServers;
-const cleanups: (() => unknown)[] = [];
-
-beforeAll(() => {
-  bpf = buildBpf();
-  scripted = new ScriptedServers();
-});
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
-});
-afterAll(() => {
-  bpf.remove();
-  scripted.remove();
-});
-
-async function use<S extends { stop(): Promise<void> }>(server: Promise<S>): Promise<S> {
-  const started = await server;
-  cleanups.push(() => started.stop());
-  return started;
-}
-
-async function client(server: Server): Promise<RawClient> {
-  const connected = await RawClient.connect(server.port);
-  cleanups.push(() => connected.close());
-  return connected;
-}
+const fixture = sensorFixture();
+const { cleanups, use, client } = fixture;
 
 function grpcClient(server: GrpcServer): GrpcClient {
   const connected = new GrpcClient(server.port);
@@ -68,7 +43,7 @@ function grpcClient(server: GrpcServer): GrpcClient {
 
 function open(ports: readonly number[], target: Partial<TargetSpec> = {}, options: Partial<SensorOptions> = {}) {
   const targets = [{ name: 'server', ports, ...target }];
-  const sensor = openSensor({ targets, objectDirectory: bpf.directory, ...options });
+  const sensor = openSensor({ targets, objectDirectory: fixture.bpf.directory, ...options });
   cleanups.push(() => sensor.close());
   return sensor;
 }
@@ -255,7 +230,9 @@ describe('what is a request and what is streaming', () => {
     const bytes = requests.reduce((sum, { length }) => sum + length, 0);
     const replies = Buffer.concat(streamIds(3).map(response)).toString('hex');
     const server = await use(
-      scripted.start(`R${start.length} d${serverStart().toString('hex')} q${bytes} r${bytes} d${replies} w600000`),
+      fixture.scripted.start(
+        `R${start.length} d${serverStart().toString('hex')} q${bytes} r${bytes} d${replies} w600000`,
+      ),
     );
     const whole = observe(server);
     const one = await client(server);
@@ -318,7 +295,7 @@ describe('frames are followed however they are cut', () => {
     ['one read into pieces, one send from pieces', asked.length, 'i', 'v'],
   ])('%s: 17 streams', async (_, size, read, send) => {
     const reads = `${read}${size} `.repeat(Math.ceil(asked.length / size));
-    const server = await use(scripted.start(`q${asked.length} ${reads}${send}${answered} w600000`));
+    const server = await use(fixture.scripted.start(`q${asked.length} ${reads}${send}${answered} w600000`));
     const whole = observe(server);
     const one = await client(server);
     one.send(asked);
@@ -334,7 +311,7 @@ describe('frames are followed however they are cut', () => {
       const bytes = Buffer.concat([clientStart(), ...streams.map(request)]);
       const reads = `r${size} `.repeat(Math.ceil(bytes.length / size));
       const replies = Buffer.concat([serverStart(), ...streams.map(response)]).toString('hex');
-      const server = await use(scripted.start(`q${bytes.length} ${reads}d${replies} w600000`));
+      const server = await use(fixture.scripted.start(`q${bytes.length} ${reads}d${replies} w600000`));
       const whole = observe(server);
       const one = await client(server);
       for (let at = 0; at < bytes.length; at += size + 2) one.send(bytes.subarray(at, at + size + 2));
@@ -349,7 +326,7 @@ describe('frames are followed however they are cut', () => {
     const dataHeader = frame('data', END_STREAM, 1, 5000).subarray(0, 9).toString('hex');
     const asks = Buffer.concat([clientStart(), request(1)]);
     const server = await use(
-      scripted.start(`R${asks.length} d${head.toString('hex')} d${dataHeader} f5000 r1 f10 r1 s1 w600000`),
+      fixture.scripted.start(`R${asks.length} d${head.toString('hex')} d${dataHeader} f5000 r1 f10 r1 s1 w600000`),
     );
     const whole = observe(server);
     const one = await client(server);
@@ -372,7 +349,7 @@ describe('streams that are not answered', () => {
   async function startSilent(streams: number, replies: Buffer, then = 'w600000') {
     const asks = Buffer.concat([clientStart(), ...streamIds(streams).map(request)]);
     const server = await use(
-      scripted.start(`R${asks.length} d${Buffer.concat([serverStart(), replies]).toString('hex')} ${then}`),
+      fixture.scripted.start(`R${asks.length} d${Buffer.concat([serverStart(), replies]).toString('hex')} ${then}`),
     );
     const sensor = open([server.port]);
     const one = await client(server);
@@ -442,7 +419,7 @@ describe('streams that are not answered', () => {
 
   it('nothing is left of connections that die with streams open', async () => {
     const asks = Buffer.concat([clientStart(), ...streamIds(9).map(request)]);
-    const server = await use(scripted.start(`R${asks.length} d${response(1).toString('hex')} w3 c`));
+    const server = await use(fixture.scripted.start(`R${asks.length} d${response(1).toString('hex')} w3 c`));
     const sensor = open([server.port]);
     const whole = new WholeRun(sensor);
     for (let round = 0; round < 30; round++) {
@@ -519,7 +496,7 @@ describe('connections that are counted by turn', () => {
   });
 
   it('HTTP/1.1 beside HTTP/2: the two are never added up', async () => {
-    const old = await use(scripted.start('r100 s50'));
+    const old = await use(fixture.scripted.start('r100 s50'));
     const files = mkdtempSync(join(tmpdir(), 'tailgov-files-'));
     cleanups.push(() => rmSync(files, { recursive: true }));
     writeFileSync(join(files, 'file'), 'hello');
@@ -538,7 +515,9 @@ describe('connections that are counted by turn', () => {
     const start = clientStart();
     const switching = Buffer.from('HTTP/1.1 101 Switching Protocols\r\n\r\n').toString('hex');
     const server = await use(
-      scripted.start(`R${upgrade.length} d${switching} R${start.length} d${response(1).toString('hex')} w600000`),
+      fixture.scripted.start(
+        `R${upgrade.length} d${switching} R${start.length} d${response(1).toString('hex')} w600000`,
+      ),
     );
     const whole = observe(server);
     const one = await client(server);
@@ -550,7 +529,7 @@ describe('connections that are counted by turn', () => {
   it.each(['P', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r', 'PRI * HTTP/1.1\r\n\r\n'])(
     'those that begin like the preface and go on otherwise: %j',
     async (beginning) => {
-      const server = await use(scripted.start(`R${beginning.length} w20 R4 s3`));
+      const server = await use(fixture.scripted.start(`R${beginning.length} w20 R4 s3`));
       const whole = observe(server);
       const one = await client(server);
       one.send(beginning);
@@ -563,7 +542,7 @@ describe('connections that are counted by turn', () => {
 
   it('those whose frames make no sense', async () => {
     const nonsense = Buffer.concat([PREFACE, frame('data', 0, 0, 3)]);
-    const server = await use(scripted.start(`R${nonsense.length} s5 r1 s1`));
+    const server = await use(fixture.scripted.start(`R${nonsense.length} s5 r1 s1`));
     const whole = observe(server);
     const one = await client(server);
     await one.exchange(nonsense.toString('latin1'), 5);

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import { systemClock } from '../../src/core/clock.ts';
 import type { Protocol } from '../../src/core/sensor.ts';
 import { NS_PER_MS } from '../../src/core/units.ts';
@@ -10,44 +10,18 @@ import { readRecording } from '../../src/plant/recording.ts';
 import { openSensor } from '../../src/sensor/open-sensor.ts';
 import { RecordingFile } from '../../src/sensor/recording-file.ts';
 import { TurnRecorder } from '../../src/sensor/turn-recorder.ts';
-import { buildBpf, type BuiltBpf } from './support/build-bpf.ts';
 import { GrpcClient, startGrpc, unary } from './support/grpc.ts';
 import { Bench, CLI, ROOT, tailgov, until } from './support/daemon.ts';
-import { RawClient } from './support/raw-client.ts';
-import { ScriptedServers, type Server, startRedis } from './support/servers.ts';
+import { sensorFixture } from './support/sensor-fixture.ts';
+import { startRedis } from './support/servers.ts';
 
 const PING = 'PING\r\n';
 const PONG_BYTES = '+PONG\r\n'.length;
 
-let bpf: BuiltBpf;
-let scripted: ScriptedServers;
+const fixture = sensorFixture();
+const { cleanups, use, client } = fixture;
 const directory = mkdtempSync(join(tmpdir(), 'tailgov-record-'));
-const cleanups: (() => unknown)[] = [];
-
-beforeAll(() => {
-  bpf = buildBpf();
-  scripted = new ScriptedServers();
-});
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
-});
-afterAll(() => {
-  bpf.remove();
-  scripted.remove();
-  rmSync(directory, { recursive: true });
-});
-
-async function use<Started extends { stop(): Promise<void> }>(server: Promise<Started>): Promise<Started> {
-  const started = await server;
-  cleanups.push(() => started.stop());
-  return started;
-}
-
-async function client(server: Server): Promise<RawClient> {
-  const connected = await RawClient.connect(server.port);
-  cleanups.push(() => connected.close());
-  return connected;
-}
+afterAll(() => rmSync(directory, { recursive: true }));
 
 /** Records what a load makes of the server, and what the histograms say of the same. */
 async function recorded(
@@ -59,7 +33,7 @@ async function recorded(
   const file = join(directory, name);
   const sensor = openSensor({
     targets: [{ name: 'server', ports: [server.port], protocol }],
-    objectDirectory: bpf.directory,
+    objectDirectory: fixture.bpf.directory,
     record: true,
   });
   cleanups.push(() => sensor.close());
@@ -121,7 +95,7 @@ describe('a recording of a real server', () => {
   });
 
   it('has one line for a turn whose reply leaves in several sends, up to the last of them', async () => {
-    const server = await use(scripted.start('r1 s1 w20 s1 w600000'));
+    const server = await use(fixture.scripted.start('r1 s1 w20 s1 w600000'));
     const one = await client(server);
     const { snapshot, recording } = await recorded('extended', server, () => one.exchange('x', 2));
     expect(recording.handlingTimesNs).toHaveLength(1);
@@ -130,7 +104,7 @@ describe('a recording of a real server', () => {
   });
 
   it('streams nothing where nobody asked for it', () => {
-    const sensor = openSensor({ targets: [{ name: 'none', ports: [1] }], objectDirectory: bpf.directory });
+    const sensor = openSensor({ targets: [{ name: 'none', ports: [1] }], objectDirectory: fixture.bpf.directory });
     cleanups.push(() => sensor.close());
     expect(sensor.turns).toBeNull();
   });

@@ -1,48 +1,23 @@
 /** The method `syscall`, on the kernel of this machine. */
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { NS_PER_MS } from '../../src/core/units.ts';
 import { openSensor } from '../../src/sensor/open-sensor.ts';
-import { buildBpf, type BuiltBpf } from './support/build-bpf.ts';
 import { RawClient } from './support/raw-client.ts';
-import { ScriptedServers, type Server, startNginx, startRedis } from './support/servers.ts';
+import { sensorFixture } from './support/sensor-fixture.ts';
+import { type Server, startNginx, startRedis } from './support/servers.ts';
 import { Tally } from './support/tally.ts';
 
 const PING = 'PING\r\n';
 const PONG_BYTES = '+PONG\r\n'.length;
 
-let bpf: BuiltBpf;
-let scripted: ScriptedServers;
-const cleanups: (() => unknown)[] = [];
-
-beforeAll(() => {
-  bpf = buildBpf();
-  scripted = new ScriptedServers();
-});
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
-});
-afterAll(() => {
-  bpf.remove();
-  scripted.remove();
-});
-
-async function use(server: Promise<Server>): Promise<Server> {
-  const started = await server;
-  cleanups.push(() => started.stop());
-  return started;
-}
-
-async function client(server: Server): Promise<RawClient> {
-  const connected = await RawClient.connect(server.port);
-  cleanups.push(() => connected.close());
-  return connected;
-}
+const fixture = sensorFixture();
+const { cleanups, use, client } = fixture;
 
 function observe(server: Server, extendGapMs = 50): Tally {
   const targets = [{ name: 'server', ports: [server.port] }];
   const sensor = openSensor({
     targets,
-    objectDirectory: bpf.directory,
+    objectDirectory: fixture.bpf.directory,
     method: 'syscall',
     extendGapNs: extendGapMs * NS_PER_MS,
   });
@@ -100,7 +75,7 @@ describe('method syscall counts real servers exactly', () => {
 
 describe('method syscall', () => {
   it('misses what waits in the socket before a late read', async () => {
-    const server = await use(scripted.start('q1 w30 r1 s1'));
+    const server = await use(fixture.scripted.start('q1 w30 r1 s1'));
     const tally = observe(server);
     const one = await client(server);
     for (let turn = 0; turn < 5; turn++) await one.exchange('a', 1);
@@ -110,7 +85,7 @@ describe('method syscall', () => {
   });
 
   it('takes a look with MSG_PEEK for no read', async () => {
-    const server = await use(scripted.start('p1 w20 r1 s1'));
+    const server = await use(fixture.scripted.start('p1 w20 r1 s1'));
     const tally = observe(server);
     const one = await client(server);
     for (let turn = 0; turn < 5; turn++) await one.exchange('a', 1);
@@ -120,7 +95,7 @@ describe('method syscall', () => {
   });
 
   it('a send within the gap extends the turn, one after it is unsolicited', async () => {
-    const server = await use(scripted.start('r1 s1 w5 s1 w1500 s1'));
+    const server = await use(fixture.scripted.start('r1 s1 w5 s1 w1500 s1'));
     const tally = observe(server, 1000);
     const one = await client(server);
     await one.exchange('a', 3);
@@ -133,7 +108,7 @@ describe('method syscall', () => {
   });
 
   it('tells what is in flight and how old it is, and counts it as abandoned when its connection closes', async () => {
-    const server = await use(scripted.start('r1'));
+    const server = await use(fixture.scripted.start('r1'));
     const tally = observe(server);
     const clients = await Promise.all([client(server), client(server), client(server)]);
     for (const each of clients) each.send('a');

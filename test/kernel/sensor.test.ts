@@ -3,51 +3,26 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
 import { once } from 'node:events';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { SensorError } from '../../src/core/errors.ts';
 import type { Sensor } from '../../src/core/sensor.ts';
 import { NS_PER_MS } from '../../src/core/units.ts';
 import { Epoll } from '../../src/native/epoll.ts';
 import { openSensor, type SensorOptions, type TargetSpec } from '../../src/sensor/open-sensor.ts';
 import { TurnSensor } from '../../src/sensor/turn-sensor.ts';
-import { buildBpf, type BuiltBpf } from './support/build-bpf.ts';
 import { RawClient } from './support/raw-client.ts';
-import { freePort, ScriptedServers, type Server, startNginx, startRedis } from './support/servers.ts';
+import { sensorFixture } from './support/sensor-fixture.ts';
+import { freePort, type Server, startNginx, startRedis } from './support/servers.ts';
 import { Tally } from './support/tally.ts';
 
 const PING = 'PING\r\n';
 const PONG_BYTES = '+PONG\r\n'.length;
 
-let bpf: BuiltBpf;
-let scripted: ScriptedServers;
-const cleanups: (() => unknown)[] = [];
-
-beforeAll(() => {
-  bpf = buildBpf();
-  scripted = new ScriptedServers();
-});
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
-});
-afterAll(() => {
-  bpf.remove();
-  scripted.remove();
-});
-
-async function use(server: Promise<Server>): Promise<Server> {
-  const started = await server;
-  cleanups.push(() => started.stop());
-  return started;
-}
-
-async function client(server: Server, host?: string): Promise<RawClient> {
-  const connected = await RawClient.connect(server.port, host);
-  cleanups.push(() => connected.close());
-  return connected;
-}
+const fixture = sensorFixture();
+const { cleanups, use, client } = fixture;
 
 function open(targets: readonly TargetSpec[], options: Partial<SensorOptions> = {}): Sensor {
-  const sensor = openSensor({ targets, objectDirectory: bpf.directory, ...options });
+  const sensor = openSensor({ targets, objectDirectory: fixture.bpf.directory, ...options });
   cleanups.push(() => sensor.close());
   return sensor;
 }
@@ -194,7 +169,7 @@ async function replySize(server: Server, request: string): Promise<number> {
 
 describe('what a turn is', () => {
   it('bytes that a partial read leaves keep their arrival', async () => {
-    const server = await use(scripted.start('r1 w5 s1'));
+    const server = await use(fixture.scripted.start('r1 w5 s1'));
     const tally = observe(server);
     const one = await client(server);
     await one.exchange('1234567', 7);
@@ -207,7 +182,7 @@ describe('what a turn is', () => {
   });
 
   it('several reads before a send are one turn', async () => {
-    const server = await use(scripted.start('r1 w2 r1 w2 r1 s1'));
+    const server = await use(fixture.scripted.start('r1 w2 r1 w2 r1 s1'));
     const tally = observe(server);
     const one = await client(server);
     for (let turn = 0; turn < 13; turn++) await one.exchange('abc', 1);
@@ -218,7 +193,7 @@ describe('what a turn is', () => {
   });
 
   it('bytes that arrive one by one are one turn, from the first of them on', async () => {
-    const server = await use(scripted.start('R40 s1'));
+    const server = await use(fixture.scripted.start('R40 s1'));
     const tally = observe(server);
     const one = await client(server);
     for (let sent = 0; sent < 40; sent++) {
@@ -232,7 +207,7 @@ describe('what a turn is', () => {
   });
 
   it('what arrives while a reply is made is the next turn, with its own arrival', async () => {
-    const server = await use(scripted.start('r1 q1 w20 s1 r1 s1 w600000'));
+    const server = await use(fixture.scripted.start('r1 q1 w20 s1 r1 s1 w600000'));
     const tally = observe(server);
     const one = await client(server);
     one.send('a');
@@ -252,7 +227,7 @@ describe('what a turn is', () => {
   });
 
   it('more arrivals than can be remembered one by one keep the earliest times', async () => {
-    const server = await use(scripted.start('q40 r1 s1 r1 s1 r1 s1 w600000'));
+    const server = await use(fixture.scripted.start('q40 r1 s1 r1 s1 r1 s1 w600000'));
     const tally = observe(server);
     const one = await client(server);
     for (let sent = 0; sent < 40; sent++) {
@@ -273,7 +248,7 @@ describe('what a turn is', () => {
 
   it('arrivals are told apart though their sequence numbers have come half around', async () => {
     const halfBytes = 1_150_000_000;
-    const server = await use(scripted.start(`R${halfBytes} R${halfBytes} q2 w5 s1 r1 s1 r1 s1`));
+    const server = await use(fixture.scripted.start(`R${halfBytes} R${halfBytes} q2 w5 s1 r1 s1 r1 s1`));
     const tally = observe(server);
     const one = await client(server);
     const started = performance.now();
@@ -290,7 +265,7 @@ describe('what a turn is', () => {
   });
 
   it('a look with MSG_PEEK is no read', async () => {
-    const server = await use(scripted.start('p1 w20 r1 s1'));
+    const server = await use(fixture.scripted.start('p1 w20 r1 s1'));
     const tally = observe(server);
     const one = await client(server);
     for (let turn = 0; turn < 5; turn++) await one.exchange('a', 1);
@@ -300,7 +275,7 @@ describe('what a turn is', () => {
   });
 
   it('a late read shows as socket wait', async () => {
-    const server = await use(scripted.start('q1 w30 r1 s1'));
+    const server = await use(fixture.scripted.start('q1 w30 r1 s1'));
     const tally = observe(server);
     const one = await client(server);
     for (let turn = 0; turn < 5; turn++) await one.exchange('a', 1);
@@ -312,7 +287,7 @@ describe('what a turn is', () => {
   });
 
   it('a FIN right behind a request is no arrival', async () => {
-    const server = await use(scripted.start('q1 w20 r4 w20 s1'));
+    const server = await use(fixture.scripted.start('q1 w20 r4 w20 s1'));
     const tally = observe(server);
     for (const request of ['a', 'abcd']) {
       const one = await client(server);
@@ -328,7 +303,7 @@ describe('what a turn is', () => {
   });
 
   it('a greeting is unsolicited', async () => {
-    const server = await use(scripted.start('s5 w1 R3 s1 c'));
+    const server = await use(fixture.scripted.start('s5 w1 R3 s1 c'));
     const tally = observe(server);
     const one = await client(server);
     await one.receive(5);
@@ -342,7 +317,7 @@ describe('what a turn is', () => {
 
 describe('replies in several sends', () => {
   it('a send within the gap extends the turn, one after it is unsolicited', async () => {
-    const server = await use(scripted.start('r1 s1 w5 s1 w5 s1 w400 s1'));
+    const server = await use(fixture.scripted.start('r1 s1 w5 s1 w5 s1 w400 s1'));
     const tally = observe(server, { sloLatencyNs: 9 * NS_PER_MS }, { extendGapNs: 200 * NS_PER_MS });
     const one = await client(server);
     for (let turn = 0; turn < 3; turn++) await one.exchange('a', 4);
@@ -355,7 +330,7 @@ describe('replies in several sends', () => {
   });
 
   it('turns move from bucket to bucket: none is lost, none is counted twice once all is read at the end', async () => {
-    const server = await use(scripted.start('r1 s1 w3 s1 w3 s1'));
+    const server = await use(fixture.scripted.start('r1 s1 w3 s1 w3 s1'));
     const tally = observe(server);
     const clients = await Promise.all(Array.from({ length: 5 }, () => client(server)));
     await Promise.all(
@@ -372,7 +347,7 @@ describe('replies in several sends', () => {
   });
 
   it('with no gap at all every further send is unsolicited', async () => {
-    const server = await use(scripted.start('r1 s1 w1 s1 s1'));
+    const server = await use(fixture.scripted.start('r1 s1 w1 s1 s1'));
     const tally = observe(server, {}, { extendGapNs: 0 });
     const one = await client(server);
     await one.exchange('a', 3);
@@ -382,7 +357,7 @@ describe('replies in several sends', () => {
   });
 
   it('a reply by sendfile is one turn', async () => {
-    const server = await use(scripted.start('r1 f5000'));
+    const server = await use(fixture.scripted.start('r1 f5000'));
     const tally = observe(server);
     const one = await client(server);
     for (let turn = 0; turn < 13; turn++) await one.exchange('a', 5000);
@@ -394,7 +369,7 @@ describe('replies in several sends', () => {
 
   it('2 MB through a small buffer is one turn, though the client takes longer than the gap', async () => {
     const bytes = 2 << 20;
-    const server = await use(scripted.start(`b4096 r1 n${bytes}`));
+    const server = await use(fixture.scripted.start(`b4096 r1 n${bytes}`));
     const tally = observe(server, {}, { extendGapNs: NS_PER_MS });
     const one = await client(server);
     one.send('a');
@@ -412,7 +387,7 @@ describe('replies in several sends', () => {
 
 describe('turns that are not answered', () => {
   it('are in flight, grow old, and are a stall in the end', async () => {
-    const server = await use(scripted.start('r1 w600000'));
+    const server = await use(fixture.scripted.start('r1 w600000'));
     const tally = observe(server);
     const clients = await Promise.all(Array.from({ length: 3 }, () => client(server)));
     for (const one of clients) one.send('a');
@@ -427,7 +402,7 @@ describe('turns that are not answered', () => {
   });
 
   it('nobody has read them: they are in flight all the same', async () => {
-    const server = await use(scripted.start('w600000'));
+    const server = await use(fixture.scripted.start('w600000'));
     const tally = observe(server);
     const one = await client(server);
     one.send('a');
@@ -444,7 +419,7 @@ describe('turns that are not answered', () => {
     ['the server resets', 'r1 w5 x', (one: RawClient) => one.ended()],
     ['the server shuts its side down', 'r1 w5 h w100', (one: RawClient) => one.ended()],
   ])('are abandoned when %s', async (_, script, end) => {
-    const server = await use(scripted.start(script));
+    const server = await use(fixture.scripted.start(script));
     const tally = observe(server);
     const one = await client(server);
     one.send('a');
@@ -458,7 +433,7 @@ describe('turns that are not answered', () => {
   });
 
   it('the counters agree with a walk over all connections', async () => {
-    const server = await use(scripted.start('R2 s1'));
+    const server = await use(fixture.scripted.start('R2 s1'));
     const sensor = open([{ name: 'server', ports: [server.port] }]);
     const tally = new Tally(sensor);
     const clients = await Promise.all(Array.from({ length: 11 }, () => client(server)));
@@ -471,7 +446,7 @@ describe('turns that are not answered', () => {
   });
 
   it('arrivals = requests + in flight + abandoned, whatever clients do', async () => {
-    const server = await use(scripted.start('r3 s2 r5 w1 s1 s1'));
+    const server = await use(fixture.scripted.start('r3 s2 r5 w1 s1 s1'));
     const tally = observe(server);
     await Promise.all(
       Array.from({ length: 40 }, async (_, index) => {
@@ -492,7 +467,7 @@ describe('turns that are not answered', () => {
 
 describe('which connections are seen', () => {
   it.each(['127.0.0.1', '::1'])('those to %s', async (host) => {
-    const server = await use(scripted.start('r1 s1', host));
+    const server = await use(fixture.scripted.start('r1 s1', host));
     const tally = observe(server);
     const one = await client(server, host);
     for (let turn = 0; turn < 17; turn++) await one.exchange('a', 1);
@@ -503,7 +478,7 @@ describe('which connections are seen', () => {
 
   it('several ports of a target, several targets, and nothing of other ports', async () => {
     const servers: Server[] = [];
-    for (let index = 0; index < 4; index++) servers.push(await use(scripted.start('r1 s1')));
+    for (let index = 0; index < 4; index++) servers.push(await use(fixture.scripted.start('r1 s1')));
     const [a, b, c, other] = servers as [Server, Server, Server, Server];
     const sensor = open([
       { name: 'pair', ports: [a.port, b.port] },
@@ -530,7 +505,7 @@ describe('which connections are seen', () => {
   });
 
   it('not those whose peer has the port, on this machine', async () => {
-    const server = await use(scripted.start('r1 s1'));
+    const server = await use(fixture.scripted.start('r1 s1'));
     const one = await client(server);
     const clientPort = one.socket.localPort!;
     const sensor = open([
@@ -547,7 +522,7 @@ describe('which connections are seen', () => {
   });
 
   it('those that were open before the sensor, from the next request on', async () => {
-    const server = await use(scripted.start('r1 w100 s1'));
+    const server = await use(fixture.scripted.start('r1 w100 s1'));
     const [idle, busy] = [await client(server), await client(server)];
     await idle.exchange('a', 1);
     busy.send('a');
@@ -576,7 +551,7 @@ describe('which connections are seen', () => {
   });
 
   it('by two sensors at a time', async () => {
-    const server = await use(scripted.start('r1 s1'));
+    const server = await use(fixture.scripted.start('r1 s1'));
     const tallies = [observe(server), observe(server)];
     const one = await client(server);
     for (let turn = 0; turn < 5; turn++) await one.exchange('a', 1);
@@ -595,7 +570,7 @@ const redisInNamespace = (port: number): string => `
 
 describe('alarms', () => {
   it('one of a kind a window: arrival after idle, a long wait, too many late', async () => {
-    const server = await use(scripted.start('q1 w20 r1 s1'));
+    const server = await use(fixture.scripted.start('q1 w20 r1 s1'));
     const alarm = { lateBudget: 3, waitBudgetNs: 5 * NS_PER_MS };
     const sensor = open([{ name: 'server', ports: [server.port], sloLatencyNs: NS_PER_MS, alarm }]);
     const alarms = sensor.alarms!;
@@ -626,7 +601,7 @@ describe('alarms', () => {
   });
 
   it('none where none was asked for', async () => {
-    const server = await use(scripted.start('q1 w10 r1 s1'));
+    const server = await use(fixture.scripted.start('q1 w10 r1 s1'));
     const sensor = open([{ name: 'server', ports: [server.port], sloLatencyNs: NS_PER_MS }]);
     const one = await client(server);
     for (let turn = 0; turn < 3; turn++) await one.exchange('a', 1);
@@ -657,7 +632,7 @@ describe('the sensor', () => {
   });
 
   it('is idle while nothing happens, and windows follow one another', async () => {
-    const server = await use(scripted.start('r1 s1'));
+    const server = await use(fixture.scripted.start('r1 s1'));
     const tally = observe(server);
     const first = tally.read();
     await sleep(10);
@@ -668,8 +643,11 @@ describe('the sensor', () => {
   });
 
   it('leaves nothing behind when it is closed, and says so when it is read', async () => {
-    const server = await use(scripted.start('r1 s1'));
-    const sensor = openSensor({ targets: [{ name: 'server', ports: [server.port] }], objectDirectory: bpf.directory });
+    const server = await use(fixture.scripted.start('r1 s1'));
+    const sensor = openSensor({
+      targets: [{ name: 'server', ports: [server.port] }],
+      objectDirectory: fixture.bpf.directory,
+    });
     expect(bpfOfThisProcess().length).toBeGreaterThanOrEqual(4);
     sensor.close();
     sensor.close();
