@@ -58,7 +58,7 @@ async function whyNoVm() {
 async function runProject(name, args, scratch) {
   const report = join(scratch, `${name}.json`);
   const exitCode = await new Promise((resolve, reject) => {
-    const flags = ['run', `--project=${name}`, '--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
+    const flags = ['run', `--project=${name}*`, '--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
     const options = { cwd: ROOT, stdio: ['ignore', 'inherit', 'inherit'] };
     const child = spawn(process.execPath, [VITEST, ...flags, ...args], options);
     child.on('error', reject);
