@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /**
- * Makes a fresh clone ready: `node deploy/setup.mjs --for start|test|ci`. Checks Node, installs npm's and Debian's packages
+ * Makes a fresh clone ready: `node deploy/setup.mjs --for start|build|test|ci`. Checks Node, installs npm's and Debian's packages
  * and builds, each only where something is lacking; deploy/requirements.mjs lists what is needed.
  */
 import { spawnSync } from 'node:child_process';
@@ -13,7 +13,7 @@ import { missingRequirements } from './requirements.mjs';
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 /** What each purpose needs of deploy/requirements.mjs; `start` builds only where dist/ is not up to date. */
-const PURPOSES = { start: ['run'], test: ['run', 'build', 'test', 'vm'], ci: ['run', 'build', 'test'] };
+const PURPOSES = { start: ['run'], build: ['run', 'build'], test: ['run', 'build', 'test', 'vm'], ci: ['run', 'build', 'test'] };
 /** What may go on where something is missing that cannot be installed from here, and how. */
 const WITHOUT = { start: 'the demo will run on a simulated server', test: 'some tests will be left out' };
 const LEAST_NODE = [20, 19];
