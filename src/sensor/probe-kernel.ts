@@ -58,15 +58,15 @@ function assertProbesLoadable(): void {
 }
 
 /** What a refusal by the kernel means, and what to do about it. */
-export function explainRefusal(error: unknown, method: ProbeMethod): unknown {
+export function explainRefusal(error: unknown, method: ProbeMethod, isRoot = process.geteuid?.() === 0): unknown {
   if (!(error instanceof NativeError)) return error;
   if (error.errnoName === 'EPERM') {
-    const evenSo = method.name === 'fentry' ? "; a kernel that is locked down refuses method 'fentry' even so" : '';
-    return new SensorError(
-      'not-root',
-      `load the probes: not permitted; run as root, or with CAP_BPF and CAP_PERFMON${evenSo}`,
-      { cause: error },
-    );
+    const toDo = isRoot
+      ? ", though this is root: it is locked down, or withholds CAP_BPF or CAP_PERFMON, as a container's does"
+      : ': run as root, or with CAP_BPF and CAP_PERFMON';
+    return new SensorError('not-root', `load the probes: the kernel does not permit method '${method.name}'${toDo}`, {
+      cause: error,
+    });
   }
   const needs = `method '${method.name}' needs ${method.availability}, this is Linux ${release()}`;
   return new SensorError('bpf-refused', `${error.message}; ${needs}`, { cause: error });
