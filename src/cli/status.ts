@@ -24,7 +24,11 @@ export function statusCommand(): Command {
 /** The status for humans. */
 export function statusLines(status: DaemonStatus): string[] {
   const dry = status.mode === 'dry-run' ? ', dry run: nothing is written, latencies are predicted' : '';
-  const lines = [`tailgov ${status.version}, pid ${status.pid}: ${status.state}${dry}`, `  config  ${status.config}`];
+  const until = status.pauseEnds === null ? '' : ` until ${status.pauseEnds}`;
+  const lines = [
+    `tailgov ${status.version}, pid ${status.pid}: ${status.state}${until}${dry}`,
+    `  config  ${status.config}`,
+  ];
   if (status.loop !== null) {
     lines.push(`  sensor  ${status.loop.sensorMethod}`);
     lines.push(

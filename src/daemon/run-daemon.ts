@@ -21,6 +21,7 @@ import type { Scheduling } from './claim-cpu.ts';
 import { collectGarbageAlone, garbageCollector } from './collect-garbage.ts';
 import { DaemonTelemetry } from './daemon-telemetry.ts';
 import type { FromLoop, LoopThreadData, ToLoop } from './loop-messages.ts';
+import { Lease } from './lease.ts';
 import { makeOwnDirectory } from './own-directory.ts';
 import { Reloader } from './reloader.ts';
 import { serviceManager, type ServiceManager } from './service-manager.ts';
@@ -116,6 +117,8 @@ class Daemon implements ControlTarget {
   #worker: Worker | undefined;
   #guardian: Guardian | undefined;
   #guardiansLost = 0;
+  /** Of a pause that ends by itself. */
+  readonly #pause = new Lease(systemClock, () => this.#pauseOver());
   readonly #collectGarbage = garbageCollector();
   #tidying: NodeJS.Timeout | undefined;
   #finish: (exitCode: number) => void = () => {};
@@ -178,6 +181,7 @@ class Daemon implements ControlTarget {
       clearInterval(watch);
       clearTimeout(limit);
       clearTimeout(this.#tidying);
+      this.#pause.drop();
       process.off('SIGINT', onSignal).off('SIGTERM', onSignal).off('SIGHUP', onHangUp);
       this.#reloader.close();
       this.#telemetry.close();
@@ -194,6 +198,7 @@ class Daemon implements ControlTarget {
       pid: process.pid,
       startedAt: this.#startedAt.toISOString(),
       state: this.#state,
+      pauseEnds: this.#pause.endsAt?.toISOString() ?? null,
       mode: modeOf(this.#options),
       config: this.#options.configFile,
       sysfs: this.#options.sysfsRoot,
@@ -220,15 +225,27 @@ class Daemon implements ControlTarget {
     };
   }
 
-  async pause(): Promise<void> {
+  /** A pause that lasts is not shortened by one that ends by itself. */
+  async pause(forMs: number | null): Promise<void> {
+    const renewed = this.#state === 'paused' && this.#pause.held;
+    const lasts = forMs === null || (this.#state === 'paused' && !renewed);
     await this.#ask({ type: 'pause' });
     this.#state = 'paused';
+    if (lasts) this.#pause.drop();
+    else this.#pause.hold(forMs);
     this.#manager.status(this.#statusLine());
-    this.#log.info('paused: full speed until resumed');
+    if (!renewed || lasts) this.#log.info(`paused: full speed ${lasts ? 'until resumed' : `for ${forMs / 1000} s`}`);
+  }
+
+  #pauseOver(): void {
+    if (this.#state !== 'paused') return;
+    this.#log.info('the pause has lasted as long as it was asked for');
+    this.resume().catch((error: unknown) => this.#log.error(`governing again failed: ${messageOf(error)}`));
   }
 
   async resume(): Promise<void> {
     await this.#ask({ type: 'resume' });
+    this.#pause.drop();
     this.#state = 'governing';
     this.#manager.status(this.#statusLine());
     this.#log.info('resumed');

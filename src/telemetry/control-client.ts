@@ -12,7 +12,8 @@ export interface ControlClient {
   status(): Promise<DaemonStatus>;
   ticksAfter(tick: number): Promise<readonly TickReport[]>;
   totals(): Promise<DaemonTotals>;
-  pause(): Promise<DaemonStatus>;
+  /** @param forMs governs again by itself after so long, unless asked again; absent: when it is told to */
+  pause(forMs?: number): Promise<DaemonStatus>;
   resume(): Promise<DaemonStatus>;
   /** @param file an absolute path; `persist` writes it into the config */
   swapPolicy(service: string, file: string, persist: boolean): Promise<PolicySwap>;
@@ -24,7 +25,10 @@ export function controlClient(socketPath: string): ControlClient {
     ticksAfter: async (tick) =>
       ((await ask(socketPath, 'GET', `/v1/ticks?after=${tick}`)) as { ticks: readonly TickReport[] }).ticks,
     totals: async () => (await ask(socketPath, 'GET', '/v1/totals')) as DaemonTotals,
-    pause: async () => (await ask(socketPath, 'POST', '/v1/pause')) as DaemonStatus,
+    pause: async (forMs) => {
+      const query = forMs === undefined ? '' : `?for=${Math.ceil(forMs)}ms`;
+      return (await ask(socketPath, 'POST', `/v1/pause${query}`)) as DaemonStatus;
+    },
     resume: async () => (await ask(socketPath, 'POST', '/v1/resume')) as DaemonStatus,
     swapPolicy: async (service, file, persist) => {
       const query = new URLSearchParams({ service, file, persist: String(persist) });

@@ -2,6 +2,7 @@ import { chmodSync, rmSync } from 'node:fs';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { messageOf, PolicyError, UsageError } from '../core/errors.ts';
 import type { TickReport } from '../core/tick-report.ts';
+import { NS_PER_MS, parseDurationNs } from '../core/units.ts';
 import { boundedServer, listening, requestUrl } from './bounded-server.ts';
 import type { DaemonStatus, PolicySwap } from './daemon-status.ts';
 import type { DaemonTotals } from './daemon-totals.ts';
@@ -11,8 +12,11 @@ export interface ControlTarget {
   status(): DaemonStatus;
   ticksAfter(tick: number): readonly TickReport[];
   totals(): DaemonTotals;
-  /** Resolves when the machine is at full speed. */
-  pause(): Promise<void>;
+  /**
+   * Resolves when the machine is at full speed.
+   * @param forMs governs again by itself after so long, unless asked again; null: when it is told to
+   */
+  pause(forMs: number | null): Promise<void>;
   resume(): Promise<void>;
   /**
    * @param file an absolute path
@@ -28,8 +32,8 @@ const ROUTES: Readonly<Record<string, Route>> = {
   'GET /v1/status': (target) => target.status(),
   'GET /v1/ticks': (target, query) => ({ ticks: target.ticksAfter(tickNumber(query.get('after'))) }),
   'GET /v1/totals': (target) => target.totals(),
-  'POST /v1/pause': async (target) => {
-    await target.pause();
+  'POST /v1/pause': async (target, query) => {
+    await target.pause(lifetimeMs(query.get('for')));
     return target.status();
   },
   'POST /v1/resume': async (target) => {
@@ -48,6 +52,8 @@ class BadRequest extends Error {}
 const LIMITS = { requestMs: 5_000, answerMs: 30_000, keepAliveMs: 5_000, connections: 32 };
 /** What the kernel takes for the address of a Unix socket, less the zero at its end. */
 const LONGEST_PATH_BYTES = 107;
+/** What a timer of Node can hold is 24.8 days. */
+const LONGEST_LIFETIME_MS = 24 * 86_400_000;
 
 /**
  * HTTP and JSON on a Unix socket that only its owner may use; docs/control-socket.md describes it. Errors answer
@@ -108,6 +114,13 @@ function given(query: URLSearchParams, key: string): string {
   const value = query.get(key);
   if (value === null || value === '') throw new BadRequest(`no ${key} given: expected ${key}=...`);
   return value;
+}
+
+function lifetimeMs(text: string | null): number | null {
+  if (text === null) return null;
+  const ms = (parseDurationNs(text) ?? 0) / NS_PER_MS;
+  if (ms >= 1 && ms <= LONGEST_LIFETIME_MS) return ms;
+  throw new BadRequest(`for=${text}: expected a time of 1ms to 24d, such as 30s`);
 }
 
 function tickNumber(text: string | null): number {

@@ -57,6 +57,8 @@ export interface DaemonStatus {
   readonly pid: number;
   readonly startedAt: string;
   readonly state: 'starting' | 'governing' | 'paused' | 'stopping';
+  /** When a pause ends by itself (ISO 8601); null where it lasts until resumed, or none is on. */
+  readonly pauseEnds: string | null;
   readonly mode: LoopMode;
   readonly config: string;
   readonly sysfs: string;

@@ -97,6 +97,24 @@ describe('tailgov measure', () => {
     90_000,
   );
 
+  it('leaves a lease behind when it is killed, so that the daemon governs again by itself', async () => {
+    const { child, exited } = measure('--blocks', '50', '--block', '2s', '--warmup', '1s');
+    await until('it has paused the daemon', async () => (await stateOf()) === 'paused', 60_000);
+    child.kill('SIGKILL');
+    await exited;
+    await until('the daemon governs by itself', async () => (await stateOf()) === 'governing', 60_000);
+    expect((await bench.client.status()).pauseEnds).toBeNull();
+    expect(daemon.output()).toContain('the pause has lasted as long as it was asked for');
+
+    const paused = tailgov('pause', '--for', '10min', '--runtime', bench.runtime);
+    expect(paused.stdout).toMatch(/at full speed until 20.*, or `tailgov resume`/);
+    const ends = (await bench.client.status()).pauseEnds;
+    expect(ends).not.toBeNull();
+    await bench.client.pause();
+    expect((await bench.client.pause(1)).pauseEnds).toBeNull();
+    expect(await stateOf()).toBe('paused');
+  }, 150_000);
+
   it('ends when the daemon does, and refuses one that an operator has paused', async () => {
     await bench.client.pause();
     const refused = tailgov('measure', '--runtime', bench.runtime);

@@ -15,6 +15,7 @@ const status: DaemonStatus = {
   pid: 4711,
   startedAt: '2026-01-01T00:00:00.000Z',
   state: 'governing',
+  pauseEnds: null,
   mode: 'govern',
   config: '/etc/tailgov/tailgov.yaml',
   sysfs: '/sys',
@@ -45,7 +46,7 @@ const target: ControlTarget = {
     return [];
   },
   totals: () => totals,
-  pause: () => Promise.resolve(void calls.push('pause')),
+  pause: (forMs) => Promise.resolve(void calls.push(`pause ${forMs}`)),
   resume: () => Promise.reject(new Error('the daemon is starting: try again when it governs')),
   swapPolicy: (service, file, persist) => {
     if (service !== 'web') return Promise.reject(new UsageError(`no service ${service} is governed: expected web`));
@@ -85,7 +86,19 @@ describe('the control socket', () => {
     expect(await client.totals()).toEqual(totals);
     expect(await client.ticksAfter(41)).toEqual([]);
     expect((await client.pause()).state).toBe('governing');
-    expect(calls).toEqual(['after 41', 'pause']);
+    expect(calls).toEqual(['after 41', 'pause null']);
+  });
+
+  it('takes how long a pause is to last, and nothing that is no time', async () => {
+    server = await startControlServer(socketPath, target);
+    await controlClient(socketPath).pause(90_000);
+    expect(calls).toEqual(['pause 90000']);
+    for (const text of ['soon', '0s', '-1s', '25d', '']) {
+      const answer = await raw(`POST /v1/pause?for=${text} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n`);
+      expect(answer).toContain('400 Bad Request');
+      expect(answer).toContain(`for=${text}: expected a time of 1ms to 24d, such as 30s`);
+    }
+    expect(calls).toEqual(['pause 90000']);
   });
 
   it('passes on why the daemon refuses', async () => {

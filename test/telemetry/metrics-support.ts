@@ -21,6 +21,7 @@ export const STATUS: DaemonStatus = {
   pid: 4711,
   startedAt: '2026-01-01T00:00:00.000Z',
   state: 'governing',
+  pauseEnds: null,
   mode: 'govern',
   config: '/etc/tailgov/tailgov.yaml',
   sysfs: '/sys',

@@ -35,13 +35,15 @@ export interface Measurement {
   readonly notResumed: string | null;
 }
 
+/** A pause outlives its block by this much, and then ends by itself: whoever measures may be killed. */
+const PAUSE_SLACK_MS = 10_000;
 const RESUME_TRIES = 5;
 const RESUME_PAUSE_MS = 1000;
 
 /**
  * Lets a live daemon govern and pause (full speed) by turns, and takes down what either costs and gives. The load drifts;
  * two blocks next to each other see about the same of it, and their random order keeps a drift from favouring one arm.
- * Governing is resumed in the end, whatever happens.
+ * Governing is resumed in the end, whatever happens; where this process is killed the pause ends soon after its block.
  *
  * @throws UsageError where there is nothing to compare: the daemon is paused, in a dry run, or does not govern the service
  */
@@ -85,7 +87,7 @@ function refuse({ state, mode, services }: DaemonTotals, service: string | undef
 async function measureBlock(arm: Arm, start: DaemonTotals, options: MeasureOptions): Promise<Block> {
   const { daemon, sleep, signal, blockMs, warmupMs, service } = options;
   signal.throwIfAborted();
-  await (arm === 'full' ? daemon.pause() : daemon.resume());
+  await (arm === 'full' ? daemon.pause(blockMs + PAUSE_SLACK_MS) : daemon.resume());
   await sleep(warmupMs, signal);
   const before = await undisturbed();
   await sleep(blockMs - warmupMs, signal);
