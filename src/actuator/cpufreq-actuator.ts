@@ -10,7 +10,7 @@ import { kernelOwners, type CpuOwners } from './cpu-owners.ts';
 import { discoverDomains, machineOf } from './discover-machine.ts';
 import type { ActuatorLog } from './disturbances.ts';
 import { DEFAULT_FOREIGN_WRITER, runningCommands, type ForeignWriterResponse } from './foreign-writers.ts';
-import { chooseMethod, type FrequencyMethod } from './frequency-method.ts';
+import { chooseMethod, seenBy, type FrequencyMethod } from './frequency-method.ts';
 import { FrequencySession } from './frequency-session.ts';
 import { Journal, readJournal, refuseOther, type ControlRecord, type JournalHeader } from './journal.ts';
 import { BOOST_ORDER, originalsOf, rangesOfOthers } from './policy-originals.ts';
@@ -45,10 +45,12 @@ export function createCpufreqActuator(options: CpufreqActuatorOptions): Actuator
   const { listProcesses = () => runningCommands((message) => log('warn', message)) } = options;
   const header = headerOfThisProcess(tree);
   const leftovers = restoreLeftovers();
-  const found = discoverDomains(tree);
-  const policies = found.flatMap((domain) => domain.policies);
+  const policies = discoverDomains(tree).flatMap((domain) => domain.policies);
   const method = chooseMethod(options.method, policies, tree.root);
-  let machine = machineOf(tree, found);
+  let machine = machineOf(
+    tree,
+    discoverDomains(tree, (policy) => seenBy(method, policy)),
+  );
   let engaged: Engaged | null = null;
 
   function engage(): void {

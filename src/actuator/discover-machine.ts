@@ -2,6 +2,7 @@ import { kiloHertz, type CpuId, type KiloHertz } from '../core/units.ts';
 import type { CpuPlace, FrequencyDomain, Machine } from '../core/machine.ts';
 import type { SysfsTree } from '../core/sysfs-tree.ts';
 import { parseCpuList } from '../core/cpu-list.ts';
+import { preferencesAmong } from './energy-preference.ts';
 import { CPU_DIRECTORY, CPUFREQ_DIRECTORY, NO_TURBO, NODE_DIRECTORY, policyDirectory } from '../sysfs/cpufreq-paths.ts';
 
 /** One cpufreq policy as it stands; a frequency domain is made of one or more. */
@@ -17,6 +18,10 @@ export interface PolicyInfo {
   /** Ascending; null where any frequency of the range can be asked for. */
   readonly stepsKhz: readonly KiloHertz[] | null;
   readonly governors: readonly string[];
+  /** At present. */
+  readonly governor: string;
+  /** The energy preferences whose order is known, slowest first; none where the driver has none. */
+  readonly preferences: readonly string[];
   /** `acpi-cpufreq`, `intel_cpufreq`, … */
   readonly driver: string;
   /** What to restore: the operator's maximum, also where the firmware or a switch of turbo hides it at present. */
@@ -122,6 +127,7 @@ function readPolicy(tree: SysfsTree, id: string): PolicyInfo | null {
   const [scalingMin, scalingMax] = [khz('scaling_min_freq'), khz('scaling_max_freq')];
   if (cpus.length === 0 || [hardwareMin, hardwareMax, scalingMin, scalingMax].some(Number.isNaN)) return null;
 
+  const [driver, governor] = [text('scaling_driver'), text('scaling_governor')];
   const words = (file: string) =>
     text(file)
       .split(/\s+/)
@@ -149,7 +155,9 @@ function readPolicy(tree: SysfsTree, id: string): PolicyInfo | null {
     allowedMaxKhz: kiloHertz(operatorKhz),
     stepsKhz: steps.length === 0 ? null : steps.map(kiloHertz),
     governors: words('scaling_available_governors'),
-    driver: text('scaling_driver'),
+    governor,
+    preferences: preferencesAmong(words('energy_performance_available_preferences'), driver, governor),
+    driver,
     originalMaxKhz: kiloHertz(noTurbo ? maxKhz : operatorKhz),
   };
 }

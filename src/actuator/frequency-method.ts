@@ -3,6 +3,7 @@ import type { SysfsTree } from '../core/sysfs-tree.ts';
 import type { KiloHertz } from '../core/units.ts';
 import { isSelfGoverned } from '../sysfs/cpufreq-paths.ts';
 import { discoverDomains, type PolicyInfo } from './discover-machine.ts';
+import { preferenceFor, preferencesAsSteps } from './energy-preference.ts';
 
 /**
  * How a frequency is set. In the order in which `auto` prefers them:
@@ -15,10 +16,12 @@ import { discoverDomains, type PolicyInfo } from './discover-machine.ts';
  *   governor, so that the governor and the energy preference stay the operator's.
  * - `setspeed`: governor `userspace` and `scaling_setspeed`. One write a change, the range stays the operator's; not with
  *   drivers that govern themselves.
+ * - `epp`: the energy preference of a driver that governs itself, under its `powersave`. One write a change, and the range stays the
+ *   operator's; but it is a hint, and no speed, so that `auto` never takes it where another is possible.
  */
-export type FrequencyMethod = 'cap' | 'pin' | 'setspeed';
+export type FrequencyMethod = 'cap' | 'pin' | 'setspeed' | 'epp';
 
-export const FREQUENCY_METHODS: readonly FrequencyMethod[] = ['cap', 'pin', 'setspeed'];
+export const FREQUENCY_METHODS: readonly FrequencyMethod[] = ['cap', 'pin', 'setspeed', 'epp'];
 
 /** The files of a policy that methods write, and those that are restored with them. */
 export type PolicyFile =
@@ -29,7 +32,7 @@ export type Setting = readonly [file: PolicyFile, text: string];
 
 interface MethodKind {
   /** null: any. */
-  readonly governor: 'performance' | 'userspace' | null;
+  readonly governor: 'performance' | 'userspace' | 'powersave' | null;
   readonly summary: string;
   /** The file that shows what became of a frequency. */
   readonly shownIn: PolicyFile;
@@ -37,9 +40,10 @@ interface MethodKind {
   readonly files: readonly PolicyFile[];
   /**
    * In the order of the writes.
+   * @param policy whose they are
    * @param shownMaxKhz reads `scaling_max_freq` before, so that no minimum ever exceeds its maximum on the way
    */
-  settings(khz: KiloHertz, shownMaxKhz: () => number | null): readonly Setting[];
+  settings(khz: KiloHertz, policy: PolicyInfo, shownMaxKhz: () => number | null): readonly Setting[];
 }
 
 export const METHOD_KINDS: Readonly<Record<FrequencyMethod, MethodKind>> = {
@@ -58,7 +62,7 @@ export const METHOD_KINDS: Readonly<Record<FrequencyMethod, MethodKind>> = {
     summary: 'scaling_min_freq = scaling_max_freq under any governor',
     shownIn: 'scaling_max_freq',
     files: ['scaling_max_freq', 'scaling_min_freq'],
-    settings(khz, shownMaxKhz) {
+    settings(khz, _policy, shownMaxKhz) {
       const max: Setting = ['scaling_max_freq', String(khz)];
       const min: Setting = ['scaling_min_freq', String(khz)];
       return khz > (shownMaxKhz() ?? 0) ? [max, min] : [min, max];
@@ -74,7 +78,22 @@ export const METHOD_KINDS: Readonly<Record<FrequencyMethod, MethodKind>> = {
       ['scaling_setspeed', String(khz)],
     ],
   },
+  epp: {
+    governor: 'powersave',
+    summary: 'energy_performance_preference under the driver’s own powersave',
+    shownIn: 'energy_performance_preference',
+    files: ['scaling_governor', 'energy_performance_preference'],
+    settings: (khz, policy) => [
+      // First: under `performance` any other preference is EBUSY.
+      ['scaling_governor', 'powersave'],
+      ['energy_performance_preference', preferenceFor(policy, khz)],
+    ],
+  },
 };
+
+/** What the method sees of a policy. */
+export const seenBy = (method: FrequencyMethod, policy: PolicyInfo): PolicyInfo =>
+  method === 'epp' ? preferencesAsSteps(policy) : policy;
 
 /** A method on this machine. */
 export interface MethodDescription {
@@ -127,6 +146,7 @@ function lack(
   method: FrequencyMethod,
   policies: readonly PolicyInfo[],
 ): { readonly reason: string; readonly remedy?: string } | null {
+  if (method === 'epp') return lackOfPreferences(policies);
   const { governor } = METHOD_KINDS[method];
   const lacking = policies.filter(({ governors }) => governor !== null && !governors.includes(governor));
   const first = lacking[0];
@@ -136,5 +156,24 @@ function lack(
   return {
     reason: `governor ${governor} expected, offered by ${first.id}: ${offered}`,
     remedy: `load the governor: modprobe cpufreq_${governor}`,
+  };
+}
+
+/**
+ * Only of drivers that govern themselves: beside a governor of cpufreq the preference decides little. A preference that
+ * `performance` hides could not be put back: intel_pstate would bring ours to light once the operator leaves that governor.
+ */
+function lackOfPreferences(policies: readonly PolicyInfo[]): ReturnType<typeof lack> {
+  const governed = policies.find(({ driver }) => !isSelfGoverned(driver));
+  if (governed !== undefined) {
+    return { reason: `${governed.driver} does not choose speeds by an energy preference; drivers in active mode do` };
+  }
+  const without = policies.find(({ preferences }) => preferences.length < 2);
+  if (without !== undefined) return { reason: `${without.id} offers no energy preferences: the CPU lacks them` };
+  const hiding = policies.find(({ governor }) => governor !== 'powersave');
+  if (hiding === undefined) return null;
+  return {
+    reason: `governor ${hiding.governor} of ${hiding.id} hides the operator’s preference, which could not be put back`,
+    remedy: `before the start: echo powersave >/sys/devices/system/cpu/cpufreq/${hiding.id}/scaling_governor`,
   };
 }

@@ -9,7 +9,7 @@ import { discoverDomains, machineOf, type DomainPolicies, type PolicyInfo } from
 import { Disturbances, type ActuatorLog } from './disturbances.ts';
 import { OverrideBudget, suspectsAmong, type ForeignWriterResponse } from './foreign-writers.ts';
 import { FrequencyLimits } from './frequency-limits.ts';
-import { METHOD_KINDS, offers, type FrequencyMethod } from './frequency-method.ts';
+import { METHOD_KINDS, offers, seenBy, type FrequencyMethod } from './frequency-method.ts';
 import { GovernedPolicy, type PolicyApplication, type PolicySurroundings } from './governed-policy.ts';
 import type { ControlRecord, Journal } from './journal.ts';
 import { fullSpeedOf, originalsOf } from './policy-originals.ts';
@@ -66,13 +66,15 @@ export class FrequencySession {
   #searchAtNs = 0n;
 
   constructor(parts: SessionParts) {
-    const { tree, clock, log, foreignWriter, records, operatorMaxKhz } = parts;
+    const { tree, clock, log, method, foreignWriter, records, operatorMaxKhz } = parts;
     this.#parts = parts;
     this.#disturbances = new Disturbances(clock, log);
     this.#boostBudget = new OverrideBudget(foreignWriter, clock);
     this.#surroundings = { ...parts, limits: new FrequencyLimits(tree, clock), disturbances: this.#disturbances };
     this.#records = [...records];
-    this.#domains = discoverDomains(tree, (info) => boundedBy(info, operatorMaxKhz.get(info.id) ?? info.allowedMaxKhz));
+    this.#domains = discoverDomains(tree, (info) => {
+      return seenBy(method, boundedBy(info, operatorMaxKhz.get(info.id) ?? info.allowedMaxKhz));
+    });
     this.#machine = machineOf(tree, this.#domains);
     this.#online = this.#readOnline();
   }
@@ -201,7 +203,8 @@ export class FrequencySession {
     const returned: GovernedPolicy[] = [];
     this.#domains = discoverDomains(this.#parts.tree, (info) => {
       const known = this.#policies.get(info.id);
-      if (known === undefined || known.info.driver !== info.driver) return this.#takeNewcomer(info) ? info : null;
+      if (known === undefined || known.info.driver !== info.driver)
+        return this.#takeNewcomer(seenBy(this.#parts.method, info));
       if (!were.has(info.id) || known.lost) returned.push(known);
       // What its range reads now is ours; what the operator allows was seen before we came.
       return { ...known.info, cpus: info.cpus };
@@ -220,13 +223,13 @@ export class FrequencySession {
     }
   }
 
-  /** @returns false where its originals cannot be read and written down, so that the policy must not be touched */
-  #takeNewcomer(info: PolicyInfo): boolean {
+  /** @returns null where its originals cannot be read and written down, so that the policy must not be touched */
+  #takeNewcomer(info: PolicyInfo): PolicyInfo | null {
     const { tree, method, journal, log } = this.#parts;
     const control = policyDirectory(info.id);
     const refuse = (detail: string) => {
       this.#disturbances.begin('failure', control, `not governed: ${detail}`, false);
-      return false;
+      return null;
     };
     if (!offers(method, info)) return refuse(`${info.driver} does not offer the method ${method}`);
     const originals = originalsOf(tree, info, method);
@@ -240,7 +243,7 @@ export class FrequencySession {
     this.#disturbances.end('failure', control);
     this.#govern(info);
     log('info', `governing ${info.id} (${info.driver}), too`);
-    return true;
+    return info;
   }
 
   /**

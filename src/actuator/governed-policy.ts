@@ -4,6 +4,7 @@ import type { Errno, SysfsTree } from '../core/sysfs-tree.ts';
 import { kiloHertz, type KiloHertz } from '../core/units.ts';
 import { policyDirectory } from '../sysfs/cpufreq-paths.ts';
 import type { PolicyInfo } from './discover-machine.ts';
+import { preferenceKhz } from './energy-preference.ts';
 import type { Disturbances } from './disturbances.ts';
 import { OverrideBudget, suspectsAmong, type ForeignWriterResponse } from './foreign-writers.ts';
 import { explaining, type FrequencyLimits } from './frequency-limits.ts';
@@ -70,7 +71,7 @@ export class GovernedPolicy {
   /** What was aimed at last; null before. */
   #targetKhz: KiloHertz | null = null;
   #yield: Yield | null = null;
-  #failure: { readonly detail: string; readonly errno: Errno } | null = null;
+  #failure: { readonly detail: string; readonly errno: Errno; readonly gone: boolean } | null = null;
   /** What has to work again before the failure is over: the files, by operation. */
   readonly #failing = { read: new Set<PolicyFile>(), write: new Set<PolicyFile>() };
   #failures = 0;
@@ -104,7 +105,7 @@ export class GovernedPolicy {
 
   /** The policy's files answered as those of an offline CPU or of a driver that has gone. */
   get lost(): boolean {
-    return this.#failure !== null && GONE.has(this.#failure.errno);
+    return this.#failure?.gone ?? false;
   }
 
   /** What keeps the policy from being governed; null where nothing does. */
@@ -137,7 +138,7 @@ export class GovernedPolicy {
     if (khz === this.#targetKhz && this.#complete) return;
     this.#targetKhz = khz;
     const kind = METHOD_KINDS[this.#surroundings.method];
-    for (const [file, text] of kind.settings(khz, () => this.#shownMaxKhz())) {
+    for (const [file, text] of kind.settings(khz, this.info, () => this.#shownMaxKhz())) {
       if (this.#held.get(file)!.wrote !== text && !this.#write(file, text)) return;
     }
   }
@@ -149,7 +150,7 @@ export class GovernedPolicy {
     }
     const { shownIn } = METHOD_KINDS[this.#surroundings.method];
     const shown = this.#held.get(shownIn)!;
-    const appliedKhz = khzOf(shown.shown);
+    const appliedKhz = this.#countsFor(shownIn, shown.shown);
     const made = (outcome: WriteOutcome, detail?: string): PolicyApplication => ({
       outcome,
       appliedKhz: this.lost ? null : appliedKhz,
@@ -162,7 +163,7 @@ export class GovernedPolicy {
       return made('yielded', `${file} reads ${this.#held.get(file)!.shown}, wrote ${wrote}: left to whoever wrote it`);
     }
     const done = this.#writes > 0 ? 'applied' : 'unchanged';
-    if (appliedKhz === this.#targetKhz) return made(done);
+    if (appliedKhz === this.#targetKhz || (shown.wrote !== null && shown.shown === shown.wrote)) return made(done);
     // Not applied yet, it seems; had a limit been in force before, it would be that.
     const limited = this.#surroundings.disturbances.has('limit', this.#path(shownIn));
     const pending = this.#writes > 0 && shown.settling && shown.shown === shown.before && !limited;
@@ -332,7 +333,9 @@ export class GovernedPolicy {
   }
 
   #fail(file: PolicyFile, operation: 'read' | 'write', detail: string, errno: Errno): void {
-    this.#failure = { detail, errno };
+    // A preference is busy under governor `performance`, too.
+    const otherwiseBusy = errno === 'EBUSY' && file === 'energy_performance_preference';
+    this.#failure = { detail, errno, gone: GONE.has(errno) && !otherwiseBusy };
     this.#failing[operation].add(file);
     this.#failures += 1;
     this.#restFor = Math.min(LONGEST_REST, 2 ** (this.#failures - 1) - 1);
@@ -363,6 +366,11 @@ export class GovernedPolicy {
   #shownMaxKhz(): number | null {
     const result = this.#surroundings.tree.read(this.#path('scaling_max_freq'));
     return result.ok ? khzOf(result.value) : null;
+  }
+
+  #countsFor(file: PolicyFile, shown: string | null): KiloHertz | null {
+    if (file !== 'energy_performance_preference') return khzOf(shown);
+    return shown === null ? null : preferenceKhz(this.info, shown);
   }
 
   #path(file: PolicyFile): string {

@@ -50,6 +50,7 @@ export function originalsOf(
     // Governor performance changes the preference with some drivers; a custom one cannot be read with amd-pstate.
     const preference = tree.read(pathOf('energy_performance_preference'));
     if (!preference.ok && !NO_PREFERENCE.has(preference.errno)) return null;
+    if (!preference.ok && files.includes('energy_performance_preference')) return null;
     if (preference.ok) records.push(record('energy_performance_preference', preference.value));
     const speed = governor.value === 'userspace' ? tree.read(pathOf('scaling_setspeed')) : null;
     if (speed?.ok === false) return null;
@@ -89,7 +90,7 @@ export function rangesOfOthers(
 /** The settings of full speed, in the form in which originals are put back. */
 export function fullSpeedOf(policy: PolicyInfo, method: FrequencyMethod): readonly ControlRecord[] {
   return METHOD_KINDS[method]
-    .settings(policy.allowedMaxKhz, () => null)
+    .settings(policy.allowedMaxKhz, policy, () => null)
     .map(([file, original]) => {
       return { control: `${policyDirectory(policy.id)}/${file}`, original, order: ORDER[file], driver: policy.driver };
     });

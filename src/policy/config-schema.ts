@@ -83,10 +83,10 @@ export const configSchema = z.strictObject({
       frequency: z
         .strictObject({
           method: z
-            .enum(['auto', 'cap', 'pin', 'setspeed'])
+            .enum(['auto', 'cap', 'pin', 'setspeed', 'epp'])
             .default('auto')
             .describe(
-              'How frequencies are set: governor performance under a maximum (cap), minimum = maximum (pin), or governor userspace (setspeed); auto: the first that the driver offers',
+              'How frequencies are set: governor performance under a maximum (cap), minimum = maximum (pin), governor userspace (setspeed), or the energy preference of a driver in active mode (epp), which is a hint and no speed; auto: the first that the driver offers',
             ),
           min: frequencyKhz().optional().describe('No lower frequency is asked for'),
           max: frequencyKhz().optional().describe('No higher frequency is asked for'),

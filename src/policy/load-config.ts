@@ -35,7 +35,7 @@ export interface TelemetryConfig {
 }
 
 export interface FrequencyConfig {
-  readonly method: 'auto' | 'cap' | 'pin' | 'setspeed';
+  readonly method: 'auto' | 'cap' | 'pin' | 'setspeed' | 'epp';
   readonly minKhz?: KiloHertz;
   readonly maxKhz?: KiloHertz;
   readonly boost: 'leave' | 'on' | 'off';

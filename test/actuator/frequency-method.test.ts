@@ -11,10 +11,28 @@ describe('describeMethods()', () => {
       'cap: the first that every policy offers',
       'pin: possible, after cap',
       'setspeed: possible, after cap',
+      'epp: acpi-cpufreq does not choose speeds by an energy preference; drivers in active mode do',
     ]);
-    expect(reasons('intel-pstate-2s-128c').at(-1)).toBe(
+    expect(reasons('intel-pstate-2s-128c').slice(2)).toEqual([
       'setspeed: intel_pstate governs itself and has no governor userspace',
-    );
+      'epp: possible, after cap',
+    ]);
+  });
+
+  it('offers no energy preference that could not be put back, or that the CPU has not', () => {
+    const hidden = memory('amd-pstate-active-16c');
+    hidden.write(`${CPUFREQ}/policy3/scaling_governor`, 'performance');
+    expect(describeMethods(hidden).at(-1)).toMatchObject({
+      method: 'epp',
+      chosen: false,
+      reason: 'governor performance of policy3 hides the operator’s preference, which could not be put back',
+      remedy: expect.stringContaining('echo powersave >') as string,
+    });
+    const file = 'energy_performance_available_preferences';
+    const without = changed('intel-pstate-2s-128c', { [`${CPUFREQ}/policy5/${file}`]: null });
+    expect(describeMethods(without).at(-1)).toMatchObject({
+      reason: 'policy5 offers no energy preferences: the CPU lacks them',
+    });
   });
 
   it('takes another where the governor is not loaded, and says how to load it', () => {
@@ -30,6 +48,7 @@ describe('describeMethods()', () => {
       },
       { method: 'pin', chosen: true },
       { method: 'setspeed', chosen: false, reason: expect.stringContaining('userspace') as string },
+      { method: 'epp', chosen: false },
     ]);
   });
 

@@ -232,9 +232,10 @@ describe('errors', () => {
   it('that hide an original keep the policy from being touched until it can be read', () => {
     const tree = memory('acpi-cpufreq-qemu-2c');
     tree.write(`${CPUFREQ}/policy0/scaling_governor`, 'schedutil');
-    tree.fail(`${CPUFREQ}/policy0/scaling_governor`, 'read', 'EIO', 1);
+    tree.fail(`${CPUFREQ}/policy0/scaling_governor`, 'read', 'EIO', 100);
     const actuator = bench.actuator(tree);
     actuator.engage();
+    tree.fail(`${CPUFREQ}/policy0/scaling_governor`, 'read', 'EIO', 0);
     expect(shows(tree, 'scaling_governor')).toBe('schedutil');
     bench.nowMs += 1_100;
     actuator.apply(both(2_000_000));

@@ -15,7 +15,7 @@ describe('cpufreqChecks()', () => {
     const laptop = found('intel-pstate-i7-1165g7-8c');
     expect(laptop['frequency']).toMatchObject({ state: 'ok', detail: textLike(/^intel_pstate, /) });
     expect(laptop['method']!.detail).toMatch(/^cap /);
-    expect(laptop['method']!.alternatives).toHaveLength(2);
+    expect(laptop['method']!.alternatives).toHaveLength(3);
     expect(laptop['governor']!.detail).toBe('powersave at present');
     expect(laptop['energy preference']!.detail).toBe('balance_power at present');
   });
