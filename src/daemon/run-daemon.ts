@@ -384,10 +384,14 @@ class Daemon implements ControlTarget {
     const beats = new Int32Array(this.#heartbeat);
     let seen = -1;
     let still = 0;
+    let started = false;
     // Counted in checks, not by the clock: a suspended machine stops both threads alike.
     return setInterval(() => {
       const now = Atomics.load(beats, 0);
-      still = now === seen ? still + 1 : 0;
+      // What the start has taken is not held against the loop that has just begun.
+      const begins = !started && this.#identity !== null;
+      started ||= begins;
+      still = now === seen && !begins ? still + 1 : 0;
       seen = now;
       if (still === 0 && this.#identity !== null) this.#manager.alive(() => this.#statusLine());
       const limit = this.#identity === null ? START_LIMIT_MS / HEARTBEAT_CHECK_MS : STUCK_AFTER_CHECKS;
