@@ -4,6 +4,7 @@ import { systemClock } from '../core/clock.ts';
 import { codeOf, messageOf } from '../core/errors.ts';
 import type { Alarm } from '../core/sensor.ts';
 import type { GovernorLoop } from '../loop/governor-loop.ts';
+import { Punctuality, type Pace } from '../loop/punctuality.ts';
 import { NS_PER_MS, NS_PER_S } from '../core/units.ts';
 import { controllers } from '../compose/controllers.ts';
 import { Epoll } from '../native/epoll.ts';
@@ -16,12 +17,19 @@ import { claimCpu } from './claim-cpu.ts';
 import { garbageCollector } from './collect-garbage.ts';
 import type { FromLoop, LoopThreadData, ToLoop } from './loop-messages.ts';
 import { nextTick } from './next-tick.ts';
+import { ReportGate } from './report-gate.ts';
 
 /** The loop wakes at least this often, so that its heartbeat is seen whatever the interval. */
 const LONGEST_WAIT_MS = 500;
 
 /** Garbage is collected after a tick, about so often, before there is so much that it is collected amid one. */
 const COLLECTION_INTERVAL_NS = BigInt(NS_PER_S);
+
+const PACES: Readonly<Record<Pace, string>> = {
+  punctual: 'the loop keeps time again: governing and reporting as before',
+  hurried: 'the loop misses ticks: it reports once a second until it keeps time again',
+  overrun: 'the loop cannot keep time: every service has the highest level that its policy allows until it can',
+};
 
 type Token = 'timer' | 'wake' | 'alarm';
 
@@ -87,6 +95,8 @@ function govern(
   const collectGarbage = garbageCollector();
   let collectedAtNs = systemClock.monotonicNs();
   let missed = 0;
+  const punctuality = new Punctuality();
+  const reports = new ReportGate();
   let { machine } = governor.actuator;
   let { method } = governor.sensor;
   let stopping = false;
@@ -120,7 +130,9 @@ function govern(
       const levelBefore = levelOf(governor);
       const report = loop.tick(timed ? dueNs : nowNs, alarms);
       governor.recorder?.predicted(loop.snapshots[0]!, levelBefore);
-      post({ type: 'tick', report, missed, times: loop.snapshots.map(timesMessage) });
+      if (reports.passes(punctuality.pace, report.faults.length, nowNs)) {
+        post({ type: 'tick', report, missed, times: loop.snapshots.map(timesMessage) });
+      }
       for (const alarm of alarms) answered.add(keyOf(alarm));
       if (governor.actuator.machine !== machine || governor.sensor.method !== method) {
         ({ machine } = governor.actuator);
@@ -132,6 +144,7 @@ function govern(
       timer.readExpirations();
       const next = nextTick(dueNs, systemClock.monotonicNs(), intervalNs);
       missed += next.missed;
+      keepPace(next.missed);
       dueNs = next.dueNs;
       timer.armAt(dueNs);
       for (const change of afterTick.splice(0)) change();
@@ -154,6 +167,14 @@ function govern(
   timer.close();
   governor.close();
   post({ type: 'stopped', restored });
+
+  function keepPace(missedNow: number): void {
+    const before = punctuality.pace;
+    const pace = punctuality.tick(missedNow);
+    if (pace === before) return;
+    loop.overrun(pace === 'overrun');
+    post({ type: 'log', level: pace === 'punctual' ? 'info' : 'warn', message: PACES[pace] });
+  }
 
   /** @returns true when the loop is to stop */
   function handle(message: ToLoop): boolean {

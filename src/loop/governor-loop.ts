@@ -57,6 +57,7 @@ export class GovernorLoop {
   #tick = 0;
   #snapshots: readonly Snapshot[] = [];
   #paused = false;
+  #overrun = false;
   /** What the machine is at. */
   #point: OperatingPoint;
   #appliedLevels: Readonly<Record<string, Level>>;
@@ -108,6 +109,19 @@ export class GovernorLoop {
   /** Controllers take over again from full speed. */
   resume(): void {
     this.#paused = false;
+    this.#startAfresh();
+  }
+
+  /**
+   * Whether ticks come too late for what is decided in them. From the next tick on every service has the highest level that
+   * its policy allows, and no controller is asked; afterwards they take over from there.
+   */
+  overrun(overrun: boolean): void {
+    if (this.#overrun && !overrun) this.#startAfresh();
+    this.#overrun = overrun;
+  }
+
+  #startAfresh(): void {
     for (const seat of this.#seats) {
       seat.railed.restart(this.levelOf(seat.service.name));
       seat.fresh = true;
@@ -232,6 +246,11 @@ export class GovernorLoop {
 
   #decide(seat: Seat, observation: ServiceReport['observation'], nowNs: bigint, faults: string[]): void {
     const { service, railed } = seat;
+    if (this.#overrun) {
+      const { max } = railed.law.limits;
+      seat.step = { askedLevel: max, level: max, reason: 'the loop cannot keep time: the highest level allowed' };
+      return;
+    }
     const elapsedMs = Number(nowNs - seat.steppedAtNs) / NS_PER_MS;
     const sinceDueMs = Number(nowNs - seat.cameDueNs) / NS_PER_MS;
     const due = seat.fresh || sinceDueMs >= railed.law.intervalMs * (1 - EARLY_SHARE);

@@ -64,6 +64,7 @@ export class DaemonMetrics {
   #writes = 0;
   #ticks = 0;
   #missed = 0;
+  #unreported = 0;
   #faults = 0;
   #identity: LoopIdentity | null = null;
   #last: TickReport | null = null;
@@ -83,6 +84,8 @@ export class DaemonMetrics {
    * @param atMs wall time
    */
   tick(report: TickReport, missed: number, times: readonly (TimesMessage | null)[], atMs: number): void {
+    // The loop leaves reports out while it is pressed for time; it numbers them all.
+    if (this.#last !== null) this.#unreported += Math.max(0, report.tick - this.#last.tick - 1);
     this.#last = report;
     this.#lastAtMs = atMs;
     this.#ticks++;
@@ -332,11 +335,18 @@ export class DaemonMetrics {
               },
             ],
       ),
-      counter('tailgov_ticks_total', 'Rounds of the loop: sense, decide, apply.', [{ value: this.#ticks }]),
+      counter('tailgov_ticks_total', 'Rounds of the loop: sense, decide, apply.', [
+        { value: this.#ticks + this.#unreported },
+      ]),
       counter(
         'tailgov_ticks_missed_total',
         'Rounds that were due and did not happen, since the one before took too long.',
         [{ value: this.#missed }],
+      ),
+      counter(
+        'tailgov_ticks_unreported_total',
+        'Rounds whose figures are in no other series: the loop was pressed for time and kept to governing.',
+        [{ value: this.#unreported }],
       ),
       counter('tailgov_faults_total', 'What went wrong in a round and was survived; the log says what.', [
         { value: this.#faults },

@@ -168,6 +168,32 @@ describe('GovernorLoop', () => {
     expect(tick().services[0]!.decision.reason).toBe('from 1');
   });
 
+  it('goes to the highest level allowed while it cannot keep time, asks no controller, and takes over from there', () => {
+    const { loop, tick, points, inputs } = bench();
+    tick();
+    loop.overrun(true);
+    const report = tick(900);
+    expect(points.at(-1)).toEqual(pointAt(1));
+    expect(report.services[0]!.decision).toMatchObject({
+      level: 1,
+      reason: 'the loop cannot keep time: the highest level allowed',
+    });
+    expect(tick(900).applied.point).toEqual(pointAt(1));
+    expect(inputs).toHaveLength(1);
+    loop.overrun(false);
+    expect(tick().services[0]!.decision).toMatchObject({ level: 0.5, reason: 'from 1' });
+  });
+
+  it('stays paused through an overrun, whose end is not the end of the pause', () => {
+    const { loop, tick, inputs } = bench();
+    loop.pause();
+    loop.overrun(true);
+    tick();
+    loop.overrun(false);
+    expect(tick()).toMatchObject({ paused: true, services: [{ appliedLevel: 1 }] });
+    expect(inputs).toHaveLength(0);
+  });
+
   it('makes silence of a sensor that fails, and recovers', () => {
     const { tick, see, inputs } = bench();
     see(new Error('map is gone'));

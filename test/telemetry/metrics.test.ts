@@ -37,6 +37,14 @@ function bench() {
 }
 
 describe('DaemonMetrics', () => {
+  it('counts the ticks that nobody told it of, by their numbers', () => {
+    const { tick, scrape } = bench();
+    for (const number of [7, 8, 12, 13]) tick([snapshotOf(1, 1e6)], { tick: number });
+    const series = scrape();
+    expect(series.get('tailgov_ticks_total')).toBe(7);
+    expect(series.get('tailgov_ticks_unreported_total')).toBe(3);
+  });
+
   it('adds up what each tick saw of each service', () => {
     const { tick, scrape } = bench();
     tick([windowOf([1, 2, 7], { abandoned: 1, unsolicited: 2, dropped: 3 }), snapshotOf(0, 0, { target: 'db' })]);
