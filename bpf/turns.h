@@ -140,7 +140,8 @@ struct {
 
 /*
  * Purpose: the processes that serve a target, whose CPU time user space sums. Key: target and tgid. Value: unused.
- * Lifetime: the least recently found go first. Full: see lifetime; user space remembers what it has seen.
+ * Lifetime: user space takes out those that have ended. Full: the least recently found go first; user space remembers what it
+ * has seen.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);

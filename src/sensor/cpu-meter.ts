@@ -32,19 +32,25 @@ export class CpuMeter {
     return Number(nowNs - this.#last.startNs) >= Math.max(LEAST_INTERVAL_NS, this.#last.tookNs / SHARE_OF_TIME);
   }
 
-  /** @param pids the target's processes; those of earlier looks are remembered until they end */
-  look(pids: Iterable<number>): void {
+  /**
+   * @param pids the target's processes; those of earlier looks are remembered until they end
+   * @returns those that have ended, also where another process has the id by now: whether it serves the target is not known
+   */
+  look(pids: Iterable<number>): readonly number[] {
+    const ended: number[] = [];
     const startNs = this.#clock.monotonicNs();
     const processTicks: number[] = [];
     const threadTicks: number[] = [];
     const threads = new Map<number, CpuTimes>();
     for (const pid of new Set([...this.#processes.keys(), ...pids])) {
       const times = this.#source.ofProcess(pid);
-      if (times === undefined) {
+      const before = this.#processes.get(pid);
+      if (times === undefined || (before !== undefined && before.startTicks !== times.startTicks)) {
         this.#processes.delete(pid);
+        ended.push(pid);
         continue;
       }
-      processTicks.push(...ticksSince(this.#processes.get(pid), times));
+      processTicks.push(...ticksSince(before, times));
       this.#processes.set(pid, times);
       for (const [tid, threadTimes] of this.#source.ofThreads(pid)) {
         threadTicks.push(...ticksSince(this.#threads.get(tid), threadTimes));
@@ -58,6 +64,7 @@ export class CpuMeter {
     // Ticks are coarse: a thread that never rests may show one too many.
     this.#busiestThreadRatio = threadTicks.length > 0 ? Math.min(1, rateOf(Math.max(...threadTicks))) : null;
     this.#last = { startNs, tookNs: Number(this.#clock.monotonicNs() - startNs) };
+    return ended;
   }
 
   /** CPU time of a window that ends now, in ns; null while no process has been looked at twice. */

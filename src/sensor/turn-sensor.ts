@@ -300,7 +300,21 @@ export class TurnSensor implements OpenedSensor {
     const due = this.#targets.filter(({ cpu }) => cpu.isDue(nowNs)).slice(0, this.#looksARead);
     if (!this.#pidsAreOurs || due.length === 0) return;
     const pids = this.#readers();
-    for (const target of due) target.cpu.look(pids[this.#targets.indexOf(target)]!);
+    for (const target of due) {
+      const index = this.#targets.indexOf(target);
+      this.#forgetReaders(index, target.cpu.look(pids[index]!));
+    }
+  }
+
+  /** Or a process of somebody else's that gets the id of one that has ended would be taken for the target's. */
+  #forgetReaders(target: number, pids: readonly number[]): void {
+    const readers = this.#object.map('readers');
+    for (const pid of pids) {
+      const words = new Uint32Array(2);
+      words[READER_KEY.target / 4] = target;
+      words[READER_KEY.tgid / 4] = pid;
+      readers.delete(new Uint8Array(words.buffer));
+    }
   }
 }
 

@@ -68,8 +68,26 @@ describe('CpuMeter', () => {
     machine.meter.look([7]);
     machine.processes.clear();
     machine.pass(1);
-    machine.meter.look([]);
+    expect(machine.meter.look([])).toEqual([7]);
     expect(machine.meter.cpuTimeNs(NS_PER_S)).toBeNull();
+    expect(machine.meter.look([])).toEqual([]);
+  });
+
+  it('names those that have ended, for whoever has the id next may serve somebody else', () => {
+    const machine = new Machine();
+    machine.processes.set(7, { startTicks: 1, cpuTicks: 0 }).set(9, { startTicks: 1, cpuTicks: 0 });
+    // 8 came and went between two looks.
+    expect(machine.meter.look([7, 8, 9])).toEqual([8]);
+    machine.pass(1);
+    machine.processes.set(7, { startTicks: 500, cpuTicks: 77 });
+    expect(machine.meter.look([7])).toEqual([7]);
+    // It serves the target all the same: it was found anew.
+    machine.pass(1);
+    expect(machine.meter.look([7])).toEqual([]);
+    machine.pass(1);
+    machine.processes.set(7, { startTicks: 500, cpuTicks: 87 });
+    expect(machine.meter.look([])).toEqual([]);
+    expect(machine.meter.cpuTimeNs(NS_PER_S)).toBe(NS_PER_S / 10);
   });
 
   it('tells the share of the busiest thread, never more than all of a CPU', () => {

@@ -28,11 +28,12 @@ export async function freePort(): Promise<number> {
   return port;
 }
 
-export async function startRedis(): Promise<Server> {
+/** @param settings more arguments, such as `--maxclients 15000` */
+export async function startRedis(...settings: readonly string[]): Promise<Server> {
   const port = await freePort();
   const directory = mkdtempSync(join(tmpdir(), 'tailgov-redis-'));
   const args = ['--port', `${port}`, '--save', '', '--appendonly', 'no', '--dir', directory, '--bind', '127.0.0.1'];
-  return untilItListens(spawn('redis-server', args, { stdio: 'ignore' }), port, directory);
+  return untilItListens(spawn('redis-server', [...args, ...settings], { stdio: 'ignore' }), port, directory);
 }
 
 /** @param site what goes into the `server` block, such as `location / { return 200 ok; }`; @param options a certificate of its own; HTTP/2 without TLS */
