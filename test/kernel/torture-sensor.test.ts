@@ -68,7 +68,11 @@ function observe(port: number) {
     connections: () => sensor.walk()[0]!.connections,
     processes: () => sensor.processes().get('server')?.length ?? 0,
     /** All is over: every turn is accounted for, nothing is kept of any connection, nor by us. */
-    async settled(attack: string, expected: Partial<Tally['counts']>, more: Readonly<Record<string, number>> = {}) {
+    settled: async (
+      attack: string,
+      expected: Partial<Tally['counts']>,
+      more: Readonly<Record<string, number>> = {},
+    ) => {
       const wanted = { ...expected, inFlight: 0 };
       expect(await tally.settle(wanted)).toEqual(wanted);
       const { arrivals, requests, abandoned, dropped, unsolicited } = tally.counts;
@@ -166,9 +170,9 @@ describe('the sensor under stress', () => {
   );
 
   it.each([
-    ['fork', 'a process that is forked for each connection'],
-    ['pass', 'a process that a descriptor was passed to'],
-  ] as const)('counts exactly what is answered by %s: %s', { timeout: patienceMs(SHORT, 20) }, async (mode) => {
+    { mode: 'fork', by: 'a process that is forked for each connection' },
+    { mode: 'pass', by: 'a process that a descriptor was passed to' },
+  ] as const)('counts exactly what is answered by $by', { timeout: patienceMs(SHORT, 20) }, async ({ mode }) => {
     const port = await freePort();
     await use(start(mode, port));
     const { tally, processes, settled } = observe(port);
