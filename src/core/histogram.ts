@@ -40,9 +40,10 @@ export class Histogram {
   #count = 0;
   #sumNs = 0;
 
-  constructor(counts: Float64Array = new Float64Array(BUCKETS), sumNs = 0) {
+  /** @param count what the counts add up to, where that is known: they are many */
+  constructor(counts: Float64Array = new Float64Array(BUCKETS), sumNs = 0, count = totalOf(counts)) {
     this.counts = counts;
-    for (const count of counts) this.#count += count;
+    this.#count = count;
     this.#sumNs = sumNs;
   }
 
@@ -111,7 +112,7 @@ export class Histogram {
   }
 
   clone(): Histogram {
-    return new Histogram(this.counts.slice(), this.#sumNs);
+    return new Histogram(this.counts.slice(), this.#sumNs, this.#count);
   }
 
   /**
@@ -146,6 +147,7 @@ export class Histogram {
 
   /** The upper bound, in ns, of the highest bucket that has a count; 0 when empty. */
   get maxNs(): number {
+    if (this.#count === 0) return 0;
     for (let bucket = BUCKETS - 1; bucket >= 0; bucket--) {
       if (this.counts[bucket]! > 0) return bucketHighNs(bucket);
     }
@@ -158,4 +160,10 @@ export class Histogram {
     for (let bucket = bucketOf(ns) + 1; bucket < BUCKETS; bucket++) above += this.counts[bucket]!;
     return above;
   }
+}
+
+function totalOf(counts: Float64Array): number {
+  let total = 0;
+  for (let bucket = 0; bucket < counts.length; bucket++) total += counts[bucket]!;
+  return total;
 }

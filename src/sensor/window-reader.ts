@@ -26,10 +26,36 @@ export interface Window {
 
 const TWO_TO_32 = 2 ** 32;
 const LOW_WORD = endianness() === 'LE' ? 0 : 1;
+const FIRST_COUNTER = STRIPE.counter(COUNTERS[0]);
+
+/** What buckets have gained. */
+interface Gains {
+  readonly counts: Float64Array;
+  readonly count: number;
+}
+
+// Shared by all windows: what is in a snapshot is only read.
+const NONE = new Histogram();
+const NOTHING_GAINED: Gains = { counts: NONE.counts, count: 0 };
+const NOTHING: Omit<Window, 'inFlight'> = {
+  arrivals: 0,
+  requests: 0,
+  abandoned: 0,
+  overSlo: 0,
+  unsolicited: 0,
+  dropped: 0,
+  latency: NONE,
+  socketWait: NONE,
+  handlingTime: NONE,
+  firstResponse: NONE,
+  connections: 0,
+  lost: 0,
+  streaming: 0,
+};
 
 /**
  * Turns the cumulative figures of one target, which the kernel goes on writing, into windows. A window costs the same
- * whatever was counted in it.
+ * whatever was counted in it, and next to nothing where nothing was.
  *
  * A reply that goes on moves its turn from one bucket to a higher one, so a bucket may hold less than at the read before.
  * What was told once stays told: such a bucket owes the difference, and tells nothing until it has been made up for.
@@ -43,7 +69,8 @@ export class WindowReader {
   #inFlight = 0;
   /** Arrivals that have been told and then withdrawn, which the next ones make up for. */
   #arrivalsOwed = 0;
-
+  /** Something was counted in the read before: the probes move sums before buckets, so that some of it may show only now. */
+  #wasMoving = true;
   readonly #histograms: number;
 
   /** @param stripes one view of each struct stripe; all figures start at 0; @param unit of streams there is one histogram more */
@@ -54,11 +81,14 @@ export class WindowReader {
   }
 
   read(): Window {
-    const [latencyCounts, socketWaitCounts, handlingTimeCounts, firstResponseCounts] = HISTOGRAMS.map((_, index) =>
-      index < this.#histograms ? this.#counts(index) : undefined,
+    const moving = this.#sumsHaveMoved();
+    if (!moving && !this.#wasMoving) return { ...NOTHING, inFlight: this.#inFlight };
+    this.#wasMoving = moving;
+    const [latency, socketWait, handlingTime, firstResponse] = HISTOGRAMS.map((_, index) =>
+      index < this.#histograms ? this.#counts(index) : NOTHING_GAINED,
     );
     // Each request has one entry here, which a reply that goes on does not move.
-    const requests = socketWaitCounts!.reduce((sum, count) => sum + count);
+    const requests = socketWait!.count;
     // Arrivals last: what completes while we read can then never be more than what has arrived.
     const abandoned = this.#advance('abandoned');
     const overSlo = this.#advance('overSlo');
@@ -83,10 +113,10 @@ export class WindowReader {
       unsolicited,
       dropped,
       inFlight: this.#inFlight,
-      latency: new Histogram(latencyCounts, socketWaitNs + handlingTimeNs),
-      socketWait: new Histogram(socketWaitCounts, socketWaitNs),
-      handlingTime: new Histogram(handlingTimeCounts, handlingTimeNs),
-      firstResponse: new Histogram(firstResponseCounts, firstResponseNs),
+      latency: histogramOf(latency!, socketWaitNs + handlingTimeNs),
+      socketWait: histogramOf(socketWait!, socketWaitNs),
+      handlingTime: histogramOf(handlingTime!, handlingTimeNs),
+      firstResponse: histogramOf(firstResponse!, firstResponseNs),
       connections,
       lost,
       streaming,
@@ -99,37 +129,56 @@ export class WindowReader {
     return { ...window, abandoned: window.abandoned + count, inFlight: window.inFlight - count };
   }
 
+  /** Every arrival, completion and extension moves one of the sums: where all stand still, so do the buckets. */
+  #sumsHaveMoved(): boolean {
+    for (let index = 0; index < this.#stripes.length; index++) {
+      const stripe = this.#stripes[index]!;
+      const before = this.#before[index]!;
+      for (let word = 0; word < before.length; word++) {
+        if (stripe[FIRST_COUNTER + word] !== before[word ^ LOW_WORD]) return true;
+      }
+    }
+    return false;
+  }
+
   /** What one histogram's buckets have gained since they were last told. */
-  #counts(histogram: number): Float64Array {
-    const counts = new Float64Array(BUCKETS);
+  #counts(histogram: number): Gains {
+    let counts: Float64Array | undefined;
+    let count = 0;
     const start = STRIPE.histogram(histogram);
     for (let bucket = 0; bucket < BUCKETS; bucket++) {
       const at = start + bucket;
       let sum = 0;
-      for (const stripe of this.#stripes) sum += stripe[at]!;
+      for (let stripe = 0; stripe < this.#stripes.length; stripe++) sum += this.#stripes[stripe]![at]!;
       // The difference of two numbers modulo 2^32, as a signed one.
       const gained = (sum - this.#told[at]!) | 0;
       if (gained <= 0) continue;
+      counts ??= new Float64Array(BUCKETS);
       counts[bucket] = gained;
+      count += gained;
       this.#told[at] = sum;
     }
-    return counts;
+    return counts === undefined ? NOTHING_GAINED : { counts, count };
   }
 
   /** How far a counter has come since the read before. Exact however long it has been counting. */
   #advance(counter: Counter): number {
     let total = 0;
-    this.#stripes.forEach((stripe, index) => {
+    const at = STRIPE.counter(counter);
+    for (let index = 0; index < this.#stripes.length; index++) {
       const before = this.#before[index]!;
-      const at = 2 * COUNTERS.indexOf(counter);
-      const [low, high] = readWords(stripe, STRIPE.counter(counter));
-      total += (high - before[at + 1]!) * TWO_TO_32 + (low - before[at]!);
-      before[at] = low;
-      before[at + 1] = high;
-    });
+      const [low, high] = readWords(this.#stripes[index]!, at);
+      const word = at - FIRST_COUNTER;
+      total += (high - before[word + 1]!) * TWO_TO_32 + (low - before[word]!);
+      before[word] = low;
+      before[word + 1] = high;
+    }
     return total;
   }
 }
+
+const histogramOf = ({ counts, count }: Gains, sumNs: number) =>
+  count === 0 && sumNs === 0 ? NONE : new Histogram(counts, sumNs, count);
 
 /** Both words of a number of 64 bits that the kernel may be adding to meanwhile. */
 function readWords(words: Uint32Array, at: number): readonly [low: number, high: number] {

@@ -17,6 +17,8 @@ class Stripes {
   count(bucket: number, times: number, stripe = 0, histogram = 0): void {
     const at = STRIPE.histogram(histogram) + bucket;
     this.stripes[stripe]![at] = this.stripes[stripe]![at]! + times;
+    // No probe counts without moving a sum; this one belongs to none of these tests.
+    this.add('firstResponseNs', 1n, stripe);
   }
 
   add(counter: Counter, value: bigint, stripe = 0): void {
@@ -76,6 +78,25 @@ describe('WindowReader', () => {
     expect(window.latency.counts[3]).toBe(11);
     expect(window.handlingTime.sumNs).toBe(5);
     expect(window.requests).toBe(5);
+  });
+
+  it('finds what showed only after its sum had moved, at the next read', () => {
+    const kernel = new Stripes(2);
+    kernel.reader.read();
+    kernel.reader.read();
+    kernel.add('socketWaitNs', 5n, 1);
+    expect(kernel.reader.read()).toMatchObject({ requests: 0 });
+    kernel.stripes[1]![STRIPE.histogram(HISTOGRAMS.indexOf('socketWait')) + 7] = 3;
+    expect(kernel.reader.read()).toMatchObject({ requests: 3 });
+    expect(kernel.reader.read()).toMatchObject({ requests: 0 });
+  });
+
+  it('goes on telling what is in flight while nothing is counted', () => {
+    const kernel = new Stripes();
+    kernel.add('arrivals', 2n);
+    expect([1, 2, 3].map(() => kernel.reader.read().inFlight)).toEqual([2, 2, 2]);
+    kernel.add('abandoned', 1n);
+    expect([1, 2, 3].map(() => kernel.reader.read().inFlight)).toEqual([1, 1, 1]);
   });
 
   it('lets a bucket that turns have left owe them, until as many have come again', () => {
