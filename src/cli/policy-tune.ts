@@ -5,12 +5,15 @@ import { Command } from 'commander';
 import { stringify } from 'yaml';
 import { controllers } from '../compose/controllers.ts';
 import { UsageError } from '../core/errors.ts';
-import { formatNs, NS_PER_S, parseDurationNs } from '../core/units.ts';
+import { formatNs, formatQuantile, NS_PER_S, parseDurationNs } from '../core/units.ts';
 import { loadPolicy } from '../policy/load-policy.ts';
 import { readYamlFile } from '../policy/yaml-file.ts';
-import { traceNamed, workloadNamed } from '../study/scenario.ts';
+import { xeonSilver4114 } from '../plant/servers.ts';
+import { objectiveOption } from '../study/objective.ts';
+import { serverFrom } from '../study/scenario.ts';
 import { percent } from '../study/summarize-runs.ts';
 import { runTasks } from '../study/sweep/run-tasks.ts';
+import { namesOfLoad, type SweepCell, sweepCells } from '../study/sweep/sweep-cell.ts';
 import type { PolicyReference, SweepTask } from '../study/sweep/sweep-task.ts';
 import { type Parameters, type Score, scoreOf, tunable, tuneParameters, type Tried } from '../study/tune-policy.ts';
 import { packageVersion } from './package-root.ts';
@@ -22,8 +25,11 @@ interface TuneOptions {
   readonly policy: string;
   readonly workload?: readonly string[];
   readonly trace?: readonly string[];
-  readonly duration: string;
-  readonly cores: string;
+  readonly recording?: readonly string[];
+  readonly slo?: string;
+  readonly power?: string;
+  readonly duration?: string;
+  readonly cores?: string;
   readonly seed: string;
   readonly seeds: string;
   readonly threads?: string;
@@ -44,8 +50,15 @@ export function policyTuneCommand(): Command {
     .option('--policy <file>', `where to start; its controller is one of ${Object.keys(tunable).join(', ')}`, 'pid')
     .option('--workload <name>', 'what the service is like (default: "microservice"), each time it is given', collect)
     .option('--trace <name>', 'the load, each time it is given (default: step, diurnal and mmpp)', collect)
-    .option('--duration <time>', 'simulated time of each run', '2min')
-    .option('--cores <number>', 'cores of the simulated server', '4')
+    .option(
+      '--recording <file>',
+      'search with the first half of what `observe --record` recorded, check with all of it; each time it is given',
+      collect,
+    )
+    .option('--slo <objective>', "such as p99:5ms (default: the workload's or the recording's)")
+    .option('--power <file>', `the server's frequencies and power (default: a ${xeonSilver4114.power.name})`)
+    .option('--duration <time>', "simulated time of each run (default: 2min, or a recording's own)")
+    .option('--cores <number>', 'cores of the simulated server (default: 4; in a replay, as many as served)')
     .option('--seed <number>', 'the first seed', '1')
     .option('--seeds <number>', 'so many seeds to search with, and as many others to check with', '3')
     .option('--threads <number>', 'threads (default: one for each CPU)')
@@ -53,18 +66,19 @@ export function policyTuneCommand(): Command {
     .option('--force', 'overwrite the file if it is there')
     .addHelpText(
       'after',
-      '\nExample:\n  tailgov policy tune --policy pid --workload web-search --trace diurnal --output policies/mine.yaml',
+      `
+Example:
+  tailgov policy tune --policy pid --workload web-search --trace diurnal --output policies/mine.yaml
+
+Example: for what a real service was asked
+  tailgov policy tune --policy model --recording redis.rec --slo p99:500us`,
     )
     .action(tune);
 }
 
 async function tune(options: TuneOptions): Promise<void> {
-  const durationNs = durationOption(options.duration);
-  const workloads = options.workload ?? ['microservice'];
-  const traces = options.trace ?? ['step', 'diurnal', 'mmpp'];
-  workloads.forEach(workloadNamed);
-  traces.forEach((trace) => traceNamed(trace, durationNs));
-  const cores = wholeNumber('--cores', options.cores, 1, 1024);
+  const recordings = options.recording ?? [];
+  const workloads = options.workload ?? (recordings.length > 0 ? [] : ['microservice']);
   const count = wholeNumber('--seeds', options.seeds, 1, 100);
   const first = wholeNumber('--seed', options.seed, Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER);
   const seeds = seedsFrom(first, 2 * count);
@@ -84,27 +98,40 @@ async function tune(options: TuneOptions): Promise<void> {
   const data = readYamlFile(file).data as Readonly<Record<string, unknown>>;
   const textOf = (parameters: Parameters) => stringify({ ...data, parameters });
   const candidate = (parameters: Parameters): PolicyReference => ({ file, text: textOf(parameters) });
-  const cells = workloads.flatMap((workload) => traces.map((trace) => ({ workload, trace })));
+  const cellsFor = (seedsOfRuns: readonly number[]) =>
+    sweepCells({
+      ...{ workloads, traces: options.trace ?? ['step', 'diurnal', 'mmpp'], recordings, seeds: seedsOfRuns },
+      servers: [options.power === undefined ? xeonSilver4114 : serverFrom(options.power)],
+      objectives: options.slo === undefined ? [] : [objectiveOption(options.slo)],
+      ...coresOf(options, recordings),
+      ...(options.duration === undefined
+        ? recordings.length > 0
+          ? {}
+          : { durationNs: USUAL_RUN_NS }
+        : { durationNs: durationOption(options.duration) }),
+      strategy: 'frequency',
+    });
+  const checkCells = cellsFor(seeds.slice(count));
+  const searchCells = cellsFor(seeds.slice(0, count)).map((cell) =>
+    'recording' in cell.load ? { ...cell, durationNs: Math.ceil(cell.durationNs / 2) } : cell,
+  );
   const performance: PolicyReference = { file: readyPolicies()['performance']! };
 
   const outcome = await untilInterrupted(async (signal, onProgress) => {
-    const scores = async (policies: readonly PolicyReference[], with_: readonly number[]) => {
-      const each = cells.flatMap((cell) => with_.map((seed) => ({ ...cell, seed })));
-      const tasks = policies.flatMap((policy) =>
-        each.map((one): SweepTask => ({ ...one, policy, cores, durationNs, reference: false })),
-      );
+    const scores = async (policies: readonly PolicyReference[], cells: readonly SweepCell[]) => {
+      const each = cells.flatMap((cell) => cell.seeds.map((seed) => ({ cell, seed })));
+      const tasks = policies.flatMap((policy) => each.map((one): SweepTask => ({ ...one, policy, reference: false })));
       const outcomes = await runTasks({ tasks, threads, program: sweepProgram(), signal, onProgress });
       return policies.map((_, index): Score | undefined => {
         const own = outcomes.slice(index * each.length, (index + 1) * each.length);
         return own.includes(undefined) ? undefined : scoreOf(own.flatMap((one) => (one === undefined ? [] : [one])));
       });
     };
-    const [searchSeeds, checkSeeds] = [seeds.slice(0, count), seeds.slice(count)];
-    const tried = await tuneParameters(searched, start, (candidates) => scores(candidates.map(candidate), searchSeeds));
-    const [full] = await scores([performance], checkSeeds);
+    const tried = await tuneParameters(searched, start, (candidates) => scores(candidates.map(candidate), searchCells));
+    const [full] = await scores([performance], checkCells);
     if (full === undefined) return null;
     for (const [index, best] of tried.slice(0, MOST_VALIDATED).entries()) {
-      const [checked] = await scores([candidate(best.parameters)], checkSeeds);
+      const [checked] = await scores([candidate(best.parameters)], checkCells);
       if (checked === undefined) return null;
       if (checked.missedWindows <= full.missedWindows)
         return { best, checked, full, tried: tried.length, validated: index + 1 };
@@ -117,12 +144,12 @@ async function tune(options: TuneOptions): Promise<void> {
   }
   if (outcome.best === undefined) {
     process.stderr.write(
-      `tailgov: none of the best of ${outcome.tried} candidates kept the SLO with seeds that the search had not seen: no file was written\n`,
+      `tailgov: none of the best of ${outcome.tried} candidates kept the SLO in the check, with requests that the search had not seen: no file was written\n`,
     );
     process.exitCode = 1;
     return;
   }
-  const words = howObtained({ ...outcome, workloads, traces, cores, durationNs, seeds, count, file: options.policy });
+  const words = howObtained({ ...outcome, cells: checkCells, seeds, count, file: options.policy });
   const header = words.map((line) => `# ${line}\n`).join('');
   writeFileSync(options.output, `${header}${textOf(outcome.best.parameters)}`);
   process.stdout.write(`${words.join('\n')}\nWritten: ${resolve(options.output)}\n`);
@@ -134,24 +161,38 @@ interface Obtained {
   readonly full: Score;
   readonly tried: number;
   readonly validated: number;
-  readonly workloads: readonly string[];
-  readonly traces: readonly string[];
-  readonly cores: number;
-  readonly durationNs: number;
+  readonly cells: readonly SweepCell[];
   readonly seeds: readonly number[];
   readonly count: number;
   readonly file: string;
 }
 
 function howObtained(of: Obtained): string[] {
-  const { checked, full, seeds, count } = of;
+  const { checked, full, seeds, count, cells } = of;
+  const listed = (texts: readonly string[]) => [...new Set(texts)].join(', ');
+  const seeded = cells.filter(({ load }) => !('recording' in load)).map(({ load }) => namesOfLoad(load));
+  const recorded = cells.filter(({ load }) => 'recording' in load).map(({ load }) => namesOfLoad(load).workload);
   return [
     `Tuned by tailgov ${packageVersion()} in simulation, from ${of.file}: ${of.tried} candidates, searched parameter by parameter.`,
-    `Workloads ${of.workloads.join(', ')}; traces ${of.traces.join(', ')}; ${of.cores} cores; ${formatNs(of.durationNs)} a run.`,
-    `Seeds ${seeds[0]} to ${seeds[count - 1]} to search, ${seeds[count]} to ${seeds.at(-1)} to check; number ${of.validated} of the search passed the check.`,
-    `In the check: ${percent(1 - checked.energyJ / full.energyJ)} of the modelled energy of full speed saved, ${checked.missedWindows} of ${checked.windows} compliance windows missed (full speed: ${full.missedWindows}).`,
+    ...(seeded.length === 0
+      ? []
+      : [
+          `Workloads ${listed(seeded.map(({ workload }) => workload))}; traces ${listed(seeded.map(({ trace }) => trace))}.`,
+          `Seeds ${seeds[0]} to ${seeds[count - 1]} to search, ${seeds[count]} to ${seeds.at(-1)} to check.`,
+        ]),
+    ...(recorded.length === 0 ? [] : [`Recordings ${listed(recorded)}: the first half to search, all of it to check.`]),
+    `Objective ${listed(cells.map(({ slo }) => `${formatQuantile(slo.quantile)} ≤ ${formatNs(slo.latencyNs)}`))}; ${listed(cells.map(({ cores }) => String(cores)))} cores of ${cells[0]!.server.power.name}; ${listed(cells.map(({ durationNs }) => formatNs(durationNs)))} a run.`,
+    `In the check, which number ${of.validated} of the search passed: ${percent(1 - checked.energyJ / full.energyJ)} of the modelled energy of full speed saved, ${checked.missedWindows} of ${checked.windows} compliance windows missed (full speed: ${full.missedWindows}).`,
     'It fits a service as far as the simulation does: try it with --dry-run first.',
   ];
+}
+
+const USUAL_CORES = 4;
+const USUAL_RUN_NS = 120 * NS_PER_S;
+
+function coresOf({ cores }: TuneOptions, recordings: readonly string[]): { readonly cores?: number } {
+  if (cores !== undefined) return { cores: wholeNumber('--cores', cores, 1, 1024) };
+  return recordings.length > 0 ? {} : { cores: USUAL_CORES };
 }
 
 function durationOption(text: string): number {

@@ -3,7 +3,7 @@ import { stringify } from 'yaml';
 import { PolicyError } from '../core/errors.ts';
 import { fitPower, parsePowerSamples } from '../plant/power-fit.ts';
 import { readText, readYamlFile } from '../policy/yaml-file.ts';
-import { serverOption } from './simulate-inputs.ts';
+import { serverFrom } from '../study/scenario.ts';
 
 const EXAMPLE = `
 Samples are lines of JSON, one a second or so, while the machine is busy in different degrees at different frequencies:
@@ -31,7 +31,7 @@ export function powerCommand(): Command {
 
 /** The fitted power file goes to stdout, how good the fit is to stderr. @throws PolicyError for what is wrong in a file */
 function fit(samplesFile: string, { server }: { readonly server: string }): void {
-  const known = serverOption(server);
+  const known = serverFrom(server);
   const samples = parsePowerSamples(samplesFile, readText(samplesFile));
   let found;
   try {

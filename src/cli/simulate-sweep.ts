@@ -1,10 +1,15 @@
+import { writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
+import { resolve } from 'node:path';
 import { UsageError } from '../core/errors.ts';
 import { systemClock } from '../core/clock.ts';
 import { formatNs, NS_PER_MS } from '../core/units.ts';
+import { buildReport } from '../study/report/build-report.ts';
+import { sweepHeading, sweepReport } from '../study/sweep/sweep-report.ts';
 import { runSweep, type SweepPlan, type SweepResult, sweepTable } from '../study/sweep/sweep.ts';
 import { TerminalPainter } from '../telemetry/terminal-painter.ts';
 import { progressBar, textTable } from '../telemetry/terminal-text.ts';
+import { packageVersion } from './package-root.ts';
 
 /** 128 + SIGINT, as shells have it. */
 const EXIT_INTERRUPTED = 130;
@@ -18,16 +23,19 @@ export interface SweepSettings {
 /** Runs the plan on threads, with progress, and until Ctrl-C. Prints a table, or rows as lines of JSON. */
 export async function sweepCommand(
   plan: SweepPlan,
-  settings: SweepSettings & { readonly json: boolean },
+  settings: SweepSettings & { readonly json: boolean; readonly report: string | undefined },
 ): Promise<void> {
-  const { rows, partial } = await sweepUntilInterrupted(plan, settings);
-  const { cores, durationNs, seeds } = plan;
+  const result = await sweepUntilInterrupted(plan, settings);
+  if (settings.report !== undefined) {
+    writeFileSync(settings.report, buildReport(sweepReport(plan, result, packageVersion())));
+    process.stderr.write(`Report: ${resolve(settings.report)}\n`);
+  }
   const lines = settings.json
-    ? rows.map((row) => JSON.stringify(row))
+    ? result.rows.map((row) => JSON.stringify(row))
     : [
-        `${cores} cores, ${formatNs(durationNs)} simulated, ${seeds.length} seeds from ${seeds[0]}${partial ? ' (partial: stopped)' : ''}`,
+        sweepHeading(plan, result),
         '',
-        ...textTable(sweepTable(rows)),
+        ...textTable(sweepTable(result.rows)),
         '',
         `Energy is modelled. ± is the 95 % confidence interval over seeds (Student's t); saved is against ${plan.policies[0]!.name} with the same requests.`,
         'No policy that keeps the SLO can take less energy than the bound.',

@@ -11,20 +11,31 @@ import { xeonSilver4114 } from '../plant/servers.ts';
 import { workloads } from '../plant/workloads.ts';
 import { baselines } from '../study/baselines/registry.ts';
 import { buildReport } from '../study/report/build-report.ts';
-import { traceNamed, withCores, workloadNamed } from '../study/scenario.ts';
+import { objectiveOption } from '../study/objective.ts';
+import { type ReplayedInput, replayedInput } from '../study/replayed-input.ts';
+import { serverFrom, traceNamed, withCores, workloadNamed } from '../study/scenario.ts';
 import { type Progress, simulateTogether, type TogetherOptions } from '../study/simulate-together.ts';
 import { simulationReport } from '../study/simulation-report.ts';
 import { runTable, type Study, summarizeRuns } from '../study/summarize-runs.ts';
+import {
+  LONGEST_DURATION_NS,
+  namesOfLoad,
+  sweepCells,
+  type SweepCell,
+  type SweepDimensions,
+} from '../study/sweep/sweep-cell.ts';
+import { loadSweepFile } from '../study/sweep/sweep-file.ts';
 import { baselineNamed, policyFrom, type PolicyReference } from '../study/sweep/sweep-task.ts';
 import { TerminalPainter } from '../telemetry/terminal-painter.ts';
 import { progressBar, textTable } from '../telemetry/terminal-text.ts';
 import { packageVersion } from './package-root.ts';
 import { namesOf, policyFile, readyPolicies } from './ready-policies.ts';
-import { predictionLine, recordingOption, type ReplayedInput, serverOption, sloOption } from './simulate-inputs.ts';
+import { predictionLine } from './prediction-line.ts';
 import { seedsFrom, sweepCommand } from './simulate-sweep.ts';
 import { wholeNumber } from './whole-number.ts';
 
 interface SimulateOptions {
+  readonly sweep?: string;
   readonly policy?: readonly string[];
   readonly baseline?: readonly string[];
   readonly workload?: readonly string[];
@@ -35,9 +46,9 @@ interface SimulateOptions {
   readonly threads?: string;
   readonly cores?: string;
   readonly planner: string;
-  readonly recording?: string;
-  readonly slo?: string;
-  readonly power?: string;
+  readonly recording?: readonly string[];
+  readonly slo?: readonly string[];
+  readonly power?: readonly string[];
   readonly reference?: true;
   readonly report?: string;
   readonly json?: true;
@@ -47,8 +58,6 @@ interface SimulateOptions {
 const BASELINE = 'performance';
 const STRATEGIES = ['frequency', 'cores', 'pack'] as const satisfies readonly PlanStrategy[];
 const MOST_CORES = 1024;
-/** Simulated time is a number of ns, exact below 2^53. */
-const LONGEST_NS = 100 * 86_400 * NS_PER_S;
 const MOST_SEEDS = 1000;
 const MOST_THREADS = 256;
 /** What Linux does by itself on most machines. */
@@ -60,8 +69,9 @@ const EXAMPLE = `
 The loop and the policies are the very ones that govern a server; the server, its requests and its power are a model. Every
 policy is asked the same, and ${BASELINE} always runs along. Ctrl-C prints what there is by then, marked as partial.
 
-Several workloads, traces or seeds make a sweep: every policy under each of them, on one thread a CPU, with means and 95 %
-confidence intervals over the seeds.
+Several workloads, traces, recordings, objectives, servers or seeds make a sweep: every policy under each of them, on one
+thread a CPU, with means and 95 % confidence intervals over the seeds. --sweep takes one from a YAML file with the keys
+policies, baselines, workloads, traces, recordings, slos, power, seeds, cores, duration, planner and reference.
 
 Baselines: ${Object.keys(baselines).join(', ')}, or all
 Workloads: ${Object.keys(workloads).join(', ')}
@@ -73,6 +83,9 @@ Example: half an hour of a service under a flash crowd, with a report
 Example: a sweep over two traces and five seeds, with every baseline
   tailgov simulate --policy model --baseline all --trace step --trace mmpp --seeds 5
 
+Example: a sweep that a file describes, as a report
+  tailgov simulate --sweep sweep.yaml --report sweep.html
+
 Example: what would have become of the requests that a real service was asked
   tailgov observe --port 6379 --duration 10min --record redis.rec
   tailgov simulate --recording redis.rec --slo p99:500us`;
@@ -80,6 +93,10 @@ Example: what would have become of the requests that a real service was asked
 export function simulateCommand(): Command {
   return new Command('simulate')
     .description('try policies on a simulated server: latency, violations and modelled energy, side by side')
+    .option(
+      '--sweep <file>',
+      'run what a YAML file names: policies by workloads, traces, recordings, servers and seeds',
+    )
     .option('--policy <file>', 'a policy file or the name of a ready policy, each time it is given', collect)
     .option('--baseline <name>', 'a published rule to compare with, or all; each time it is given', collect)
     .option('--workload <name>', 'what the service is like (default: "microservice"), each time it is given', collect)
@@ -92,9 +109,21 @@ export function simulateCommand(): Command {
     .option('--seed <number>', 'of arrivals and demands: the same seed, the same requests', '1')
     .option('--seeds <number>', 'so many seeds, from --seed on', '1')
     .option('--threads <number>', 'threads of a sweep (default: one for each CPU)')
-    .option('--recording <file>', 'replay what `observe --record` recorded, in place of a workload and a trace')
-    .option('--slo <objective>', "such as p99:5ms (default: the workload's or the recording's)")
-    .option('--power <file>', `the server's frequencies and power (default: a ${xeonSilver4114.power.name})`)
+    .option(
+      '--recording <file>',
+      'replay what `observe --record` recorded, in place of a workload and a trace; each time it is given',
+      collect,
+    )
+    .option(
+      '--slo <objective>',
+      "such as p99:5ms (default: the workload's or the recording's), each time it is given",
+      collect,
+    )
+    .option(
+      '--power <file>',
+      `the server's frequencies, idle states and power (default: a ${xeonSilver4114.power.name}), each time it is given`,
+      collect,
+    )
     .option('--cores <number>', 'cores of the simulated server (default: all; in a replay, as many as served)')
     .addOption(
       new Option('--planner <strategy>', 'what a level becomes: slower, fewer cores, or what draws least of both')
@@ -106,30 +135,53 @@ export function simulateCommand(): Command {
       'also search the best schedule that knows the future: minutes for a minute of simulated time',
     )
     .option('--report <file>', 'write an HTML report')
-    .option('--json', 'one JSON object a line, a policy each')
+    .option('--json', 'one JSON object a line: a policy each; in a sweep a policy and cell')
     .addHelpText('after', EXAMPLE)
     .action(simulate);
 }
 
 async function simulate(options: SimulateOptions, command: Command): Promise<void> {
-  const server = serverOption(options.power);
-  const replayed = options.recording === undefined ? null : recordingOption(options.recording, options.slo, server);
-  if (replayed !== null) refuseWithRecording(command);
-  const given = command.getOptionValueSource('duration') !== 'default';
-  const durationNs =
-    replayed === null || given ? durationOption(options.duration) : Math.min(LONGEST_NS, replayed.replay.lengthNs);
-  const workloadNames = [...new Set(options.workload ?? ['microservice'])];
-  const traceNames = [...new Set(options.trace ?? ['step'])];
-  workloadNames.forEach(workloadNamed);
-  const traces = traceNames.map((name) => traceNamed(name, durationNs));
-  const seed = wholeNumber('--seed', options.seed, Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER);
-  const seeds = seedsFrom(seed, wholeNumber('--seeds', options.seeds, 1, MOST_SEEDS));
-  const cores =
-    options.cores === undefined
-      ? (replayed?.replay.workers ?? server.power.coreCount)
-      : wholeNumber('--cores', options.cores, 1, MOST_CORES);
   const threads =
     options.threads === undefined ? undefined : wholeNumber('--threads', options.threads, 1, MOST_THREADS);
+  const { runners, dimensions, reference } = askedFor(options, command);
+  const cells = sweepCells(dimensions);
+  const [cell] = cells;
+  if (options.sweep === undefined && cells.length === 1 && cell!.seeds.length === 1) {
+    await simulateCell(cell!, runners, reference, options);
+    return;
+  }
+  const plan = { policies: runners, cells, reference };
+  await sweepCommand(plan, { threads, json: options.json === true, report: options.report });
+}
+
+interface Asked {
+  readonly runners: readonly Runner[];
+  readonly dimensions: SweepDimensions;
+  readonly reference: boolean;
+}
+
+/** @throws UsageError, PolicyError */
+function askedFor(options: SimulateOptions, command: Command): Asked {
+  const isGiven = (name: string) => (command.getOptionValueSource(name) ?? 'default') !== 'default';
+  if (options.sweep !== undefined) {
+    const inFile = ['policy', 'baseline', 'workload', 'trace', 'recording', 'slo', 'power', 'seed', 'seeds', 'cores'];
+    const twice = [...inFile, 'duration', 'planner', 'reference'].find(isGiven);
+    if (twice !== undefined) {
+      throw new UsageError(`--${twice}: does not go with --sweep, expected it in ${options.sweep}`);
+    }
+    const file = loadSweepFile(options.sweep, readyPolicies());
+    const named = file.policies.length > 0 || file.baselines.length > 0;
+    return { ...file, runners: runnersOf(named ? file.policies : undefined, named ? file.baselines : undefined) };
+  }
+  const recordings = options.recording ?? [];
+  if (recordings.length > 0 && options.workload === undefined) {
+    // What would be given and then not used.
+    const unused = ['trace', 'seeds', 'reference'].find(isGiven);
+    if (unused !== undefined) {
+      throw new UsageError(`--${unused}: does not go with --recording, which brings its own requests`);
+    }
+  }
+  const workloadNames = [...new Set(options.workload ?? (recordings.length > 0 ? [] : ['microservice']))];
   const uncovered = workloadNames.find((name) => workloadNamed(name).dispatch.kind !== 'central');
   if (options.reference === true && uncovered !== undefined) {
     const covered = Object.keys(workloads).filter((name) => workloads[name]!.dispatch.kind === 'central');
@@ -137,33 +189,44 @@ async function simulate(options: SimulateOptions, command: Command): Promise<voi
       `--reference: does not cover ${uncovered}, expected a workload with a central queue: ${covered.join(', ')}`,
     );
   }
-  const runners = runnersOf(options);
-  const policies = runners.map(({ reference }) => policyFrom(reference));
-  const reference = options.reference === true;
-  const strategy = STRATEGIES.find((each) => each === options.planner) ?? 'frequency';
-  if (workloadNames.length > 1 || traceNames.length > 1 || seeds.length > 1) {
-    refuseInSweep(options);
-    const plan = {
-      ...{ policies: runners, workloads: workloadNames, traces: traceNames, seeds, cores, durationNs, reference },
-    };
-    await sweepCommand(plan, { threads, json: options.json === true });
-    return;
-  }
-  const workload = replayed?.workload ?? workloadNamed(workloadNames[0]!);
-  const slo = replayed?.slo ?? sloOption(options.slo, { quantile: 0.99, latencyNs: workload.sloLatencyNs });
+  const seed = wholeNumber('--seed', options.seed, Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER);
+  return {
+    runners: runnersOf(options.policy, options.baseline),
+    dimensions: {
+      workloads: workloadNames,
+      traces: [...new Set(options.trace ?? ['step'])],
+      recordings: [...new Set(recordings)],
+      servers: options.power?.map(serverFrom) ?? [xeonSilver4114],
+      objectives: options.slo?.map(objectiveOption) ?? [],
+      seeds: seedsFrom(seed, wholeNumber('--seeds', options.seeds, 1, MOST_SEEDS)),
+      ...(options.cores === undefined ? {} : { cores: wholeNumber('--cores', options.cores, 1, MOST_CORES) }),
+      ...(recordings.length === 0 || isGiven('duration') ? { durationNs: durationOption(options.duration) } : {}),
+      strategy: STRATEGIES.find((each) => each === options.planner) ?? 'frequency',
+    },
+    reference: options.reference === true,
+  };
+}
+
+/** All policies side by side, with one seed: shown over time. */
+async function simulateCell(
+  cell: SweepCell,
+  runners: readonly Runner[],
+  reference: boolean,
+  options: SimulateOptions,
+): Promise<void> {
+  const { load, server, slo, cores, durationNs, strategy } = cell;
+  const seed = cell.seeds[0]!;
+  const replayed = 'recording' in load ? replayedInput(load.recording, slo, server) : null;
+  const names = namesOfLoad(load);
+  const workload = replayed?.workload ?? workloadNamed(names.workload);
   const result = await untilInterrupted({
-    ...{ policies, workload, trace: traces[0]!, server, cores, seed, durationNs, slo, strategy, reference },
+    policies: runners.map((runner) => policyFrom(runner.reference)),
+    trace: traceNamed('recording' in load ? 'constant' : load.trace, durationNs),
+    ...{ workload, server, cores, seed, durationNs, slo, strategy, reference },
     ...(replayed === null ? {} : { service: replayed.replay.service }),
     clock: systemClock,
   });
-  const study: Study = {
-    ...result,
-    policies: runners.map(({ name }) => name),
-    baseline: 0,
-    workload: options.recording === undefined ? workloadNames[0]! : basename(options.recording),
-    trace: replayed === null ? traceNames[0]! : 'its recorded arrivals',
-    slo,
-  };
+  const study: Study = { ...result, policies: runners.map(({ name }) => name), baseline: 0, ...names, slo };
   if (options.report !== undefined) {
     const context = { version: packageVersion(), seed, workload, server: withCores(server, cores), cores };
     writeFileSync(options.report, buildReport(simulationReport(study, context)));
@@ -175,27 +238,6 @@ async function simulate(options: SimulateOptions, command: Command): Promise<voi
   process.stdout.write(`${lines.join('\n')}\n`);
   // Beside the figures, so that programs that read these go on undisturbed.
   if (notes.length > 0) (options.json === true ? process.stderr : process.stdout).write(`${notes.join('\n')}\n`);
-}
-
-/** What a sweep has no place for. @throws UsageError */
-function refuseInSweep({ report, planner, slo, power }: SimulateOptions): void {
-  const refused = [
-    ...(report === undefined ? [] : ['--report: shows one workload under one trace with one seed']),
-    ...(planner === 'frequency' ? [] : [`--planner ${planner}: sweeps plan by frequency`]),
-    ...(slo === undefined ? [] : [`--slo ${slo}: sweeps keep the objectives of their workloads`]),
-    ...(power === undefined ? [] : [`--power ${power}: sweeps simulate a ${xeonSilver4114.power.name}`]),
-  ];
-  if (refused.length > 0) throw new UsageError(`${refused[0]}, expected one workload, trace and seed`);
-}
-
-/** What would be given and then not used. @throws UsageError */
-function refuseWithRecording(command: Command): void {
-  for (const name of ['workload', 'trace', 'seeds', 'reference']) {
-    const source = command.getOptionValueSource(name);
-    if (source !== undefined && source !== 'default') {
-      throw new UsageError(`--${name}: does not go with --recording, which brings its own requests`);
-    }
-  }
 }
 
 /** Where a policy that is simulated is the one of the dry run: what that predicted beside what the plant says. */
@@ -228,7 +270,7 @@ interface Runner {
 }
 
 /** Full speed first, then policies and baselines in the order given; by default all ready policies, and what Linux does. */
-function runnersOf({ policy, baseline }: SimulateOptions): readonly Runner[] {
+function runnersOf(policy?: readonly string[], baseline?: readonly string[]): readonly Runner[] {
   const ready = readyPolicies();
   const byDefault = policy === undefined && baseline === undefined;
   const given = policy?.map(policyFile) ?? (byDefault ? Object.values(ready) : []);
@@ -334,7 +376,7 @@ const collect = (value: string, before: readonly string[] = []): readonly string
 
 function durationOption(text: string): number {
   const ns = parseDurationNs(text);
-  if (ns === undefined || ns < NS_PER_S || ns > LONGEST_NS) {
+  if (ns === undefined || ns < NS_PER_S || ns > LONGEST_DURATION_NS) {
     throw new UsageError(`--duration ${text}: expected a time from 1s to 100d, such as 1h`);
   }
   return ns;

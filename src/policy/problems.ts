@@ -99,6 +99,7 @@ function keysAt(schema: z.core.$ZodType, path: readonly PropertyKey[]): readonly
   if (schema instanceof z.ZodOptional || schema instanceof z.ZodDefault || schema instanceof z.ZodPrefault) {
     return keysAt(schema.unwrap(), path);
   }
+  if (schema instanceof z.ZodPipe) return keysAt(schema.in, path);
   const [step, ...rest] = path;
   if (schema instanceof z.ZodArray) return keysAt(schema.element, rest);
   if (!(schema instanceof z.ZodObject)) return [];

@@ -1,9 +1,12 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { messageOf, UsageError } from '../core/errors.ts';
+import { messageOf, PolicyError, UsageError } from '../core/errors.ts';
 import { type LoadTrace, loadTraces } from '../plant/load-trace.ts';
 import { type ServerModel, uniformMachine } from '../plant/server-model.ts';
+import { serverSchema } from '../plant/server-schema.ts';
 import { parseTraceCsv } from '../plant/trace-csv.ts';
 import { type Workload, workloads } from '../plant/workloads.ts';
+import { check, toProblem } from '../policy/problems.ts';
+import { readYamlFile } from '../policy/yaml-file.ts';
 
 /** @throws UsageError that lists the workloads there are */
 export function workloadNamed(name: string): Workload {
@@ -18,6 +21,17 @@ export function traceNamed(nameOrFile: string, durationNs: number): LoadTrace {
   const isFile = nameOrFile.endsWith('.csv') || existsSync(nameOrFile);
   if (!Object.hasOwn(loadTraces, nameOrFile) && isFile) return parseTraceCsv(nameOrFile, textOf(nameOrFile));
   return known('trace', loadTraces, nameOrFile, ' or a CSV file')(durationNs);
+}
+
+/** The server that `--power FILE` describes. @throws PolicyError with all of the file's problems */
+export function serverFrom(file: string): ServerModel {
+  const yaml = readYamlFile(file);
+  const checked = check(serverSchema, yaml.data);
+  if (checked.ok) return checked.value;
+  throw new PolicyError(
+    'bad-file',
+    checked.complaints.map((complaint) => toProblem(yaml, complaint)),
+  );
 }
 
 /** A server of so many such cores. What the package draws besides its cores stays as it is. */

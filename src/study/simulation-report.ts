@@ -2,6 +2,7 @@ import { describePowerModel } from '../core/power-model.ts';
 import { formatNs, formatQuantile, NS_PER_MS, NS_PER_S } from '../core/units.ts';
 import type { IdleState, ServerModel } from '../plant/server-model.ts';
 import type { Workload } from '../plant/workloads.ts';
+import { paretoFront } from './report/pareto-front.ts';
 import type { ReportChart, ReportData, ReportSeries } from './report/report-data.ts';
 import { survivalOf } from './report/survival.ts';
 import { FULL_LOAD_RATIO, type RunPoint } from './simulated-run.ts';
@@ -102,7 +103,7 @@ function judge({ slo, baseline }: Study, summaries: readonly RunSummary[]) {
 }
 
 /** Beyond so many times the objective's latency a policy is lost anyhow. */
-const FAR_OFF_SLOS = 4;
+export const FAR_OFF_SLOS = 4;
 
 function chartsOf(
   { runs, policies, slo, baseline, reference, lowerBoundJ }: Study,
@@ -123,6 +124,9 @@ function chartsOf(
   const isFarOff = (quantileNs: number | null) => quantileNs !== null && quantileNs > FAR_OFF_SLOS * slo.latencyNs;
   const near = summaries.map(({ p99Ms }) => p99Ms !== null && !isFarOff(p99Ms * NS_PER_MS));
   const off = summaries.filter((_, run) => !near[run]);
+  const pointsNear = summaries
+    .filter((_, run) => near[run])
+    .map(({ p99Ms, energyJ }) => ({ x: p99Ms, y: Number((energyJ / 1000).toPrecision(6)) }));
   const beside =
     off.length === 0 ? '' : ` Off the chart: ${off.map((run) => `${run.policy} (${latencyText(run)})`).join(', ')}.`;
   const stretch = formatNs((runs[0]?.points[0]?.atS ?? 0) * NS_PER_S);
@@ -191,7 +195,7 @@ function chartsOf(
           x: p99Ms === null || !near[run]! ? [] : [p99Ms],
           y: p99Ms === null || !near[run]! ? [] : [significant(energyJ / 1000)],
         })),
-        { label: 'front', run: baseline, style: 'dashed', ...frontOf(summaries.filter((_, run) => near[run])) },
+        { label: 'front', run: baseline, style: 'dashed', ...paretoFront(pointsNear) },
       ],
       limits: [
         bound('x'),
@@ -203,22 +207,6 @@ function chartsOf(
 }
 
 const kilojoules = (label: string, joules: number) => ({ label, axis: 'y' as const, value: joules / 1000 });
-
-/** The Pareto front: the policies that no other undercuts both in latency and in energy, fastest first. */
-export function frontOf(summaries: readonly Pick<RunSummary, 'p99Ms' | 'energyJ'>[]): {
-  readonly x: readonly number[];
-  readonly y: readonly (number | null)[];
-} {
-  const known = summaries.flatMap(({ p99Ms, energyJ }) => (p99Ms === null ? [] : [{ p99Ms, energyJ }]));
-  known.sort((a, b) => a.p99Ms - b.p99Ms || a.energyJ - b.energyJ);
-  let least = Infinity;
-  const front = known.filter(({ energyJ }) => {
-    if (energyJ >= least) return false;
-    least = energyJ;
-    return true;
-  });
-  return { x: front.map(({ p99Ms }) => p99Ms), y: front.map(({ energyJ }) => significant(energyJ / 1000)) };
-}
 
 const describeIdleState = ({ name, afterNs, wakeNs, watts }: IdleState) =>
   `${name} after ${formatNs(afterNs)}: ${watts} W, ${formatNs(wakeNs)} to wake`;

@@ -3,9 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, describe, expect, it, vi } from 'vitest';
 import { powerCommand } from '../../src/cli/power.ts';
-import { serverOption, sloOption } from '../../src/cli/simulate-inputs.ts';
 import { PolicyError, UsageError } from '../../src/core/errors.ts';
 import { packagePowerWatts } from '../../src/core/power-model.ts';
+import { objectiveOption } from '../../src/study/objective.ts';
+import { serverFrom } from '../../src/study/scenario.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'tailgov-power-'));
 afterAll(() => rmSync(directory, { recursive: true }));
@@ -29,7 +30,7 @@ capacitanceNf: ${capacitanceNf}
 
 describe('tailgov power fit', () => {
   it('makes a power file that the simulator takes, from samples of a known server', () => {
-    const truth = serverOption(file('truth.yaml', server(20, 3))).power;
+    const truth = serverFrom(file('truth.yaml', server(20, 3))).power;
     let joules = 0;
     const samples = Array.from({ length: 12 }, (_, second) => {
       const cores = [
@@ -48,7 +49,7 @@ describe('tailgov power fit', () => {
     vi.spyOn(process.stderr, 'write').mockReturnValue(true);
     const args = ['fit', file('samples', samples.join('\n')), '--server', file('guess.yaml', server(1, 1))];
     powerCommand().parse(args, { from: 'user' });
-    const fitted = serverOption(file('fitted.yaml', printed)).power;
+    const fitted = serverFrom(file('fitted.yaml', printed)).power;
     expect(fitted.staticWatts).toBeCloseTo(20, 3);
     expect(fitted.capacitanceNf).toBeCloseTo(3, 3);
     expect(fitted.source).toContain('fitted to 11 intervals');
@@ -63,20 +64,18 @@ describe('tailgov power fit', () => {
   });
 });
 
-describe('serverOption()', () => {
+describe('serverFrom()', () => {
   it('says where a power file is wrong', () => {
-    expect(() => serverOption(file('wrong.yaml', server(-1, 1)))).toThrow(PolicyError);
-    expect(() => serverOption(file('wrong.yaml', server(-1, 1)))).toThrow(/wrong\.yaml:6:\d+: /);
+    expect(() => serverFrom(file('wrong.yaml', server(-1, 1)))).toThrow(PolicyError);
+    expect(() => serverFrom(file('wrong.yaml', server(-1, 1)))).toThrow(/wrong\.yaml:6:\d+: /);
   });
 });
 
-describe('sloOption()', () => {
+describe('objectiveOption()', () => {
   it('takes a quantile and a latency', () => {
-    expect(sloOption('p99.9:5ms', null)).toMatchObject({ quantile: 0.999, latencyNs: 5e6 });
-    expect(sloOption(undefined, { quantile: 0.95, latencyNs: 7 })).toMatchObject({ quantile: 0.95, latencyNs: 7 });
+    expect(objectiveOption('p99.9:5ms')).toEqual({ quantile: 0.999, latencyNs: 5e6 });
     for (const bad of ['5ms', 'p99', 'p99:0ms', 'p99:5', 'p99:5ms:1', 'p0:5ms']) {
-      expect(() => sloOption(bad, null), bad).toThrow(UsageError);
+      expect(() => objectiveOption(bad), bad).toThrow(UsageError);
     }
-    expect(() => sloOption(undefined, null)).toThrow('the recording has no objective');
   });
 });

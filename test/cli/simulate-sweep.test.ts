@@ -1,11 +1,10 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { policyTuneCommand } from '../../src/cli/policy-tune.ts';
 import { simulateCommand } from '../../src/cli/simulate.ts';
 import { controllers } from '../../src/compose/controllers.ts';
-import { UsageError } from '../../src/core/errors.ts';
 import { loadPolicy } from '../../src/policy/load-policy.ts';
 
 let directory: string;
@@ -40,14 +39,23 @@ describe('simulate over several seeds', () => {
     expect(rows[0]!.energyJ.plusMinus).toBeGreaterThan(0);
   });
 
-  it.each([
-    [['--report', 'report.html'], '--report: shows one workload'],
-    [['--slo', 'p99:5ms'], '--slo p99:5ms: sweeps keep the objectives'],
-    [['--planner', 'pack'], '--planner pack: sweeps plan by frequency'],
-  ])('refuses what it has no place for: %j', async (args, said) => {
-    const refused = simulate('--seeds', '2', ...args);
-    await expect(refused).rejects.toThrow(UsageError);
-    await expect(refused).rejects.toThrow(said);
+  it('plans with fewer cores, other objectives and other servers, too', async () => {
+    await simulate('--seeds', '2', '--policy', 'pid', '--planner', 'pack', '--slo', 'p99:5ms', '--slo', 'p90:3ms');
+    expect(output).toMatch(/workload +trace +SLO +policy/);
+    expect(output).toContain('p90 ≤ 3.00 ms');
+  });
+
+  it('takes a file, and writes a report', async () => {
+    const [file, report] = [join(directory, 'sweep.yaml'), join(directory, 'sweep.html')];
+    writeFileSync(file, 'policies: [pid]\nworkloads: [microservice]\nseeds: 2\ncores: 2\nduration: 2s\n');
+    const run = (...args: string[]) =>
+      simulateCommand().parseAsync(['node', 'tailgov', '--sweep', file, '--threads', '1', ...args]);
+    await run('--report', report, '--json');
+    expect(output.trim().split('\n')).toHaveLength(2);
+    const page = readFileSync(report, 'utf8');
+    expect(page).toContain('microservice under step');
+    expect(page).toMatch(/\d ± \d/);
+    await expect(run('--seeds', '3')).rejects.toThrow('--seeds: does not go with --sweep');
   });
 });
 
@@ -58,7 +66,7 @@ describe('policy tune', () => {
     await tune('--seeds', '1', '--trace', 'constant', '--output', file());
     const text = readFileSync(file(), 'utf8');
     expect(text).toMatch(/^# Tuned by tailgov .* in simulation, from pid: \d+ candidates/);
-    expect(text).toMatch(/# Seeds 1 to 1 to search, 2 to 2 to check/);
+    expect(text).toMatch(/# Seeds 1 to 1 to search, 2 to 2 to check\./);
     expect(loadPolicy(file(), controllers).controllerName).toBe('pid');
     expect(output).toContain(`Written: ${file()}`);
   });

@@ -9,7 +9,7 @@ import { workloads } from '../../src/plant/workloads.ts';
 import { loadPolicy } from '../../src/policy/load-policy.ts';
 import { buildReport } from '../../src/study/report/build-report.ts';
 import { simulateTogether, type TogetherOptions } from '../../src/study/simulate-together.ts';
-import { frontOf, simulationReport } from '../../src/study/simulation-report.ts';
+import { simulationReport } from '../../src/study/simulation-report.ts';
 import { runTable, type Study, summarizeRuns } from '../../src/study/summarize-runs.ts';
 
 const POLICIES = ['performance', 'pid', 'threshold'];
@@ -117,15 +117,6 @@ describe('summarizeRuns()', () => {
     expect(pid!.savingVsPerformance).toBeCloseTo(1 - study.runs[1]!.energyJ / study.runs[0]!.energyJ, 6);
     expect(pid!.meanPowerW).toBeCloseTo(study.runs[1]!.energyJ / 5, 3);
     expect(pid!.violationRatio).toBeCloseTo(study.runs[1]!.overSlo / study.runs[1]!.requests, 9);
-  });
-});
-
-describe('frontOf()', () => {
-  it('keeps what no other beats in both latency and energy', () => {
-    const of = (p99Ms: number | null, energyJ: number) => ({ p99Ms, energyJ });
-    const front = frontOf([of(5, 3000), of(8, 2000), of(7, 2500), of(9, 2000), of(5, 3500), of(null, 1)]);
-    expect(front).toEqual({ x: [5, 7, 8], y: [3, 2.5, 2] });
-    expect(frontOf([])).toEqual({ x: [], y: [] });
   });
 });
 

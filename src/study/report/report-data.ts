@@ -61,6 +61,8 @@ export interface ReportSeries {
   /** Ascending. On a logarithmic scale values are above 0. */
   readonly x: readonly number[];
   readonly y: readonly (number | null)[];
+  /** Of points: half of the interval that y is in; null where it is not known. */
+  readonly plusMinus?: readonly (number | null)[];
 }
 
 export interface ReportLimit {

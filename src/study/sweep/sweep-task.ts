@@ -1,18 +1,18 @@
 import { controllers } from '../../compose/controllers.ts';
 import { UsageError } from '../../core/errors.ts';
-import type { Slo } from '../../core/slo.ts';
 import { NS_PER_MS } from '../../core/units.ts';
 import { listRequests } from '../../plant/requests.ts';
-import { xeonSilver4114 } from '../../plant/servers.ts';
-import { serviceOf, type Workload } from '../../plant/workloads.ts';
+import { serviceOf } from '../../plant/workloads.ts';
 import { loadPolicy, policyOf, type Policy } from '../../policy/load-policy.ts';
 import { parseYaml } from '../../policy/yaml-file.ts';
 import type { Baseline } from '../baselines/baseline.ts';
 import { baselines } from '../baselines/registry.ts';
 import { clairvoyantSchedule } from '../reference/clairvoyant.ts';
 import { energyLowerBound } from '../reference/lower-bound.ts';
+import { replayedInput } from '../replayed-input.ts';
 import { traceNamed, withCores, workloadNamed } from '../scenario.ts';
-import { FULL_LOAD_RATIO, simulateRun } from '../simulated-run.ts';
+import { FULL_LOAD_RATIO, type RunOptions, simulateRun } from '../simulated-run.ts';
+import type { SweepCell } from './sweep-cell.ts';
 
 /** A policy by its file, or by a text that stands for one, or a baseline by its name: what a thread can be sent. */
 export type PolicyReference = { readonly file: string; readonly text?: string } | { readonly baseline: string };
@@ -21,11 +21,8 @@ export type PolicyReference = { readonly file: string; readonly text?: string } 
 export interface SweepTask {
   /** null: the bound, and where `reference` says so, the clairvoyant reference. */
   readonly policy: PolicyReference | null;
-  readonly workload: string;
-  readonly trace: string;
+  readonly cell: SweepCell;
   readonly seed: number;
-  readonly cores: number;
-  readonly durationNs: number;
   readonly reference: boolean;
 }
 
@@ -43,12 +40,7 @@ export type SweepOutcome =
     }
   | { readonly kind: 'bound'; readonly lowerBoundJ: number; readonly referenceJ: number | null };
 
-const COMPLIANCE_WINDOW_MS = 60_000;
 const REFERENCE_INTERVAL_MS = 100;
-
-export const sloOf = ({ sloLatencyNs }: Workload): Slo => ({
-  ...{ quantile: 0.99, latencyNs: sloLatencyNs, windowMs: COMPLIANCE_WINDOW_MS },
-});
 
 /** @throws UsageError that lists the baselines there are */
 export function baselineNamed(name: string): Baseline {
@@ -65,23 +57,23 @@ export function policyFrom(reference: PolicyReference): Policy | Baseline {
 
 /** The same task has the same outcome, on whatever thread. @throws UsageError, PolicyError */
 export function runTask(task: SweepTask): SweepOutcome {
-  const { cores, seed, durationNs } = task;
-  const workload = workloadNamed(task.workload);
-  const trace = traceNamed(task.trace, durationNs);
-  const slo = sloOf(workload);
+  const { cell, seed } = task;
+  const { cores, durationNs, slo, strategy } = cell;
+  const asked = askedOf(cell);
   if (task.policy === null) {
-    const server = withCores(xeonSilver4114, cores);
-    const service = serviceOf('service', workload, { cores, loadRatio: FULL_LOAD_RATIO, trace });
+    const server = withCores(cell.server, cores);
+    const service =
+      asked.service ?? serviceOf('service', asked.workload, { cores, loadRatio: FULL_LOAD_RATIO, trace: asked.trace });
     const requests = listRequests(service, seed, durationNs);
-    const { frequencyBoundRatio } = workload;
+    const { frequencyBoundRatio } = service;
     const { joules } = energyLowerBound({ server, requests, frequencyBoundRatio, slo, durationNs });
-    const covered = task.reference && workload.dispatch.kind === 'central';
+    const covered = task.reference && asked.service === undefined && service.dispatch.kind === 'central';
     const intervalNs = REFERENCE_INTERVAL_MS * NS_PER_MS;
     const reference = covered ? clairvoyantSchedule({ server, service, seed, slo, intervalNs, durationNs }) : null;
     return { kind: 'bound', lowerBoundJ: joules, referenceJ: reference?.meetsSlo === true ? reference.joules : null };
   }
   const policy = policyFrom(task.policy);
-  const run = simulateRun({ policy, workload, trace, server: xeonSilver4114, cores, seed, durationNs, slo });
+  const run = simulateRun({ policy, ...asked, server: cell.server, cores, seed, durationNs, slo, strategy });
   return {
     kind: 'run',
     requests: run.requests,
@@ -92,4 +84,14 @@ export function runTask(task: SweepTask): SweepOutcome {
     windows: run.windows,
     missedWindows: run.missedWindows,
   };
+}
+
+type Asked = Pick<RunOptions, 'workload' | 'trace' | 'service'>;
+
+function askedOf({ load, slo, server, durationNs }: SweepCell): Asked {
+  if (!('recording' in load)) {
+    return { workload: workloadNamed(load.workload), trace: traceNamed(load.trace, durationNs) };
+  }
+  const { workload, replay } = replayedInput(load.recording, slo, server);
+  return { workload, trace: traceNamed('constant', durationNs), service: replay.service };
 }

@@ -1,32 +1,30 @@
-import { NS_PER_MS } from '../../core/units.ts';
-import { toleratedRatio } from '../../core/slo.ts';
-import { workloadNamed } from '../scenario.ts';
+import { formatNs, formatQuantile, NS_PER_MS } from '../../core/units.ts';
 import { percent } from '../summarize-runs.ts';
 import { estimateMean, type MeanEstimate } from './confidence.ts';
 import type { RunTasksOptions } from './run-tasks.ts';
 import { runTasks } from './run-tasks.ts';
-import { type PolicyReference, sloOf, type SweepOutcome, type SweepTask } from './sweep-task.ts';
+import { namesOfLoad, type SweepCell } from './sweep-cell.ts';
+import type { PolicyReference, SweepOutcome, SweepTask } from './sweep-task.ts';
 
 export interface SweepPlan {
   /** The first is what the others are compared with. */
   readonly policies: readonly { readonly name: string; readonly reference: PolicyReference }[];
-  readonly workloads: readonly string[];
-  readonly traces: readonly string[];
-  readonly seeds: readonly number[];
-  readonly cores: number;
-  readonly durationNs: number;
+  readonly cells: readonly SweepCell[];
   /** Whether to look for the clairvoyant reference, which takes its time. */
   readonly reference: boolean;
 }
 
-/** One policy under one workload and trace, over all seeds: a line of `--json`. Energy is modelled. */
+/** One policy in one cell, over all seeds: a line of `--json`. Energy is modelled. */
 export interface SweepRow {
   readonly workload: string;
   readonly trace: string;
+  readonly server: string;
   readonly policy: string;
   /** Those that were done. */
   readonly seeds: number;
   readonly sloMs: number;
+  /** Of the SLO; `p99Ms` is at this quantile. */
+  readonly sloQuantile: number;
   readonly requests: number;
   /** Mean over the seeds of the quantile of each run; null where nothing completed. */
   readonly p99Ms: number | null;
@@ -48,29 +46,19 @@ export interface SweepResult {
   readonly partial: boolean;
 }
 
-/** Runs every policy under every workload, trace and seed. The same plan gives the same result, whatever the threads. */
+/** Runs every policy in every cell with each of its seeds. The same plan gives the same result, whatever the threads. */
 export async function runSweep(plan: SweepPlan, options: Omit<RunTasksOptions, 'tasks'>): Promise<SweepResult> {
-  const cells = plan.workloads.flatMap((workload) => plan.traces.map((trace) => ({ workload, trace })));
-  const { cores, durationNs, reference } = plan;
-  const tasks = cells.flatMap((cell) =>
-    plan.seeds.flatMap((seed) =>
-      [null, ...plan.policies.map((policy) => policy.reference)].map((policy): SweepTask => ({
-        ...cell,
-        seed,
-        policy,
-        cores,
-        durationNs,
-        reference,
-      })),
+  const { cells, reference } = plan;
+  const policies = [null, ...plan.policies.map((policy) => policy.reference)];
+  const outcomes = await runTasks({
+    ...options,
+    tasks: cells.flatMap((cell) =>
+      cell.seeds.flatMap((seed) => policies.map((policy): SweepTask => ({ cell, seed, policy, reference }))),
     ),
-  );
-  const outcomes = await runTasks({ ...options, tasks });
-  const perSeed = plan.policies.length + 1;
-  const rows = cells.flatMap((cell, at) => {
-    const seeds = plan.seeds.map((_, seed) => {
-      const first = (at * plan.seeds.length + seed) * perSeed;
-      return outcomes.slice(first, first + perSeed);
-    });
+  });
+  let next = 0;
+  const rows = cells.flatMap((cell) => {
+    const seeds = cell.seeds.map(() => outcomes.slice(next, (next += policies.length)));
     return plan.policies.flatMap(({ name }, index) => rowOf(cell, name, index + 1, seeds));
   });
   return { rows, partial: outcomes.some((outcome) => outcome === undefined) };
@@ -78,7 +66,7 @@ export async function runSweep(plan: SweepPlan, options: Omit<RunTasksOptions, '
 
 /** @param seeds by seed: the bound, then the policies */
 function rowOf(
-  cell: { readonly workload: string; readonly trace: string },
+  { load, server, slo }: SweepCell,
   policy: string,
   index: number,
   seeds: readonly (readonly (SweepOutcome | undefined)[])[],
@@ -90,7 +78,6 @@ function rowOf(
       : [];
   });
   if (done.length === 0) return [];
-  const slo = sloOf(workloadNamed(cell.workload));
   const runs = done.map(({ run }) => run);
   const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0);
   const requests = sum(runs.map((run) => run.requests));
@@ -105,10 +92,12 @@ function rowOf(
   });
   return [
     {
-      ...cell,
+      ...namesOfLoad(load),
+      server: server.power.name,
       policy,
       seeds: done.length,
       sloMs: slo.latencyNs / NS_PER_MS,
+      sloQuantile: slo.quantile,
       requests,
       p99Ms: quantiles.length === 0 ? null : rounded(sum(quantiles) / quantiles.length / NS_PER_MS, 6),
       violationRatio: requests === 0 ? 0 : rounded(sum(runs.map(({ overSlo }) => overSlo)) / requests, 9),
@@ -127,17 +116,28 @@ function rowOf(
 }
 
 /** Over all requests of all seeds. */
-export const rowKeepsSlo = ({ workload, violationRatio }: SweepRow): boolean =>
-  violationRatio <= toleratedRatio(sloOf(workloadNamed(workload))) + 1e-12;
+export const rowKeepsSlo = ({ sloQuantile, violationRatio }: SweepRow): boolean =>
+  violationRatio <= 1 - sloQuantile + 1e-12;
 
-/** A heading and a row a policy, workload and trace. */
+/** A heading and a row a policy and cell. Servers and objectives are named where they differ. */
 export function sweepTable(rows: readonly SweepRow[]): string[][] {
+  const differs = (value: (row: SweepRow) => unknown) => new Set(rows.map(value)).size > 1;
+  const severalServers = differs(({ server }) => server);
+  const severalObjectives = rows.some((row) =>
+    rows.some(
+      (other) =>
+        other.workload === row.workload && (other.sloMs !== row.sloMs || other.sloQuantile !== row.sloQuantile),
+    ),
+  );
+  const oneQuantile = !differs(({ sloQuantile }) => sloQuantile);
   return [
     [
       'workload',
       'trace',
+      ...(severalServers ? ['server'] : []),
+      ...(severalObjectives ? ['SLO'] : []),
       'policy',
-      'p99 ms',
+      oneQuantile && rows[0] !== undefined ? `${formatQuantile(rows[0].sloQuantile)} ms` : 'at quantile, ms',
       'late',
       'windows missed',
       'energy J',
@@ -148,6 +148,8 @@ export function sweepTable(rows: readonly SweepRow[]): string[][] {
     ...rows.map((row) => [
       row.workload,
       row.trace,
+      ...(severalServers ? [row.server] : []),
+      ...(severalObjectives ? [objectiveOf(row)] : []),
       row.policy,
       row.p99Ms === null ? '-' : row.p99Ms.toPrecision(3),
       percent(row.violationRatio, 2),
@@ -162,7 +164,10 @@ export function sweepTable(rows: readonly SweepRow[]): string[][] {
   ];
 }
 
-function withInterval({ mean, plusMinus }: MeanEstimate, format: (value: number) => string, unit = ''): string {
+export const objectiveOf = ({ sloQuantile, sloMs }: SweepRow): string =>
+  `${formatQuantile(sloQuantile)} ≤ ${formatNs(sloMs * NS_PER_MS)}`;
+
+export function withInterval({ mean, plusMinus }: MeanEstimate, format: (value: number) => string, unit = ''): string {
   return `${format(mean)}${plusMinus === null ? '' : ` ± ${format(plusMinus)}`}${unit}`;
 }
 

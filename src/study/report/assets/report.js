@@ -106,6 +106,25 @@
     ctx.restore();
   };
 
+  /** Upright lines through points: the interval that each is in. */
+  const drawIntervals = (chart, palette) => (plot) => {
+    const { ctx } = plot;
+    ctx.save();
+    ctx.lineWidth = 1.5 * devicePixelRatio;
+    for (const { run, x, y, plusMinus } of chart.series) {
+      ctx.strokeStyle = palette.runs[run % palette.runs.length];
+      plusMinus?.forEach((half, at) => {
+        if (half === null || y[at] === null) return;
+        const along = plot.valToPos(x[at], 'x', true);
+        ctx.beginPath();
+        ctx.moveTo(along, plot.valToPos(y[at] - half, 'y', true));
+        ctx.lineTo(along, plot.valToPos(y[at] + half, 'y', true));
+        ctx.stroke();
+      });
+    }
+    ctx.restore();
+  };
+
   /** Time starts where the run does; a stretch that was chosen with the mouse is shown as chosen. */
   const startOfRun = (plot, low, high) => [low <= plot.data[0][0] ? Math.min(0, low) : low, high];
 
@@ -125,8 +144,11 @@
   /** Close around the values and the limits, where a small difference is what counts. */
   const closeRange = (chart) => (plot, low, high) => {
     const limits = chart.limits.filter((limit) => limit.axis === 'y').map((limit) => limit.value);
-    const least = Math.min(low ?? Infinity, ...limits);
-    const most = Math.max(high ?? -Infinity, ...limits);
+    const ends = chart.series.flatMap(({ y, plusMinus }) =>
+      (plusMinus ?? []).flatMap((half, at) => (half === null || y[at] === null ? [] : [y[at] - half, y[at] + half])),
+    );
+    const least = Math.min(low ?? Infinity, ...limits, ...ends);
+    const most = Math.max(high ?? -Infinity, ...limits, ...ends);
     if (!(least <= most)) return [0, 1];
     const margin = (most - least) * 0.15 || most * 0.1;
     return [least - margin, most + margin];
@@ -163,7 +185,7 @@
         cursor: { sync: { key: chart.xLabel }, drag: { x: true, y: false } },
         axes: [axis(chart.xLabel, chart.xScale, palette), { ...axis(chart.yLabel, chart.yScale, palette), size: 56 }],
         series: [{ label: chart.xLabel, value: (plot, value) => number(value) }, ...chart.series.map(seriesOf)],
-        hooks: { draw: [drawLimits(chart, palette)] },
+        hooks: { draw: [drawLimits(chart, palette), drawIntervals(chart, palette)] },
       },
       align(chart),
       place,
