@@ -111,6 +111,7 @@
     const { ctx } = plot;
     ctx.save();
     ctx.lineWidth = 1.5 * devicePixelRatio;
+    ctx.setLineDash([]);
     for (const { run, x, y, plusMinus } of chart.series) {
       ctx.strokeStyle = palette.runs[run % palette.runs.length];
       plusMinus?.forEach((half, at) => {
