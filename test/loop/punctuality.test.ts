@@ -18,12 +18,17 @@ describe('Punctuality', () => {
     expect(paces(times(6, 1))).toEqual(['punctual', 'hurried', 'hurried', 'hurried', 'overrun', 'overrun']);
   });
 
-  it('recovers when it has kept time for as long as empties the bucket, and not by steps', () => {
-    expect(paces([...times(5, 9), ...times(10, 0)]).slice(5)).toEqual([
-      ...times(9, 0).map(() => 'overrun'),
-      'punctual',
-    ]);
-    expect(paces([1, 1, 0, 0, 0, 0])).toEqual(['punctual', 'hurried', 'hurried', 'hurried', 'hurried', 'punctual']);
+  it('keeps time again after fifty punctual ticks in a row, and not by steps', () => {
+    for (const [gaps, pace] of [
+      [2, 'hurried'],
+      [5, 'overrun'],
+    ] as const) {
+      expect(paces([...times(gaps, 9), ...times(50, 0)]).slice(gaps)).toEqual([
+        ...times(49, 0).map(() => pace),
+        'punctual',
+      ]);
+      expect(paces([...times(gaps, 9), ...times(49, 0), 1, ...times(49, 0)]).slice(gaps - 1)).not.toContain('punctual');
+    }
   });
 
   it('is never overrun where fewer than one tick in three comes late, and always where all do', () => {
