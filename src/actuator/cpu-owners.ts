@@ -70,8 +70,8 @@ const threads: Threads = {
   },
 };
 
-/** A call of systemctl takes about 10 ms, longer on a busy machine. */
-const PATIENCE_MS = 5000;
+/** A call of systemctl takes about 10 ms, on a busy machine seconds; less than it takes for the loop to be given up as stuck. */
+const PATIENCE_MS = 4000;
 
 const units: Units = {
   // As sd_booted(3) tells.
@@ -92,6 +92,22 @@ function systemctl(given: readonly string[]) {
 }
 
 export const kernelOwners: CpuOwners = { threads, units };
+
+/** The same. @param alive told before each call that may take long, so that several in a row are not taken for one that hangs */
+export const kernelOwnersTelling = (alive: () => void): CpuOwners => ({
+  threads,
+  units: {
+    present: units.present,
+    allowedCpus(unit) {
+      alive();
+      return units.allowedCpus(unit);
+    },
+    setAllowedCpus(unit, list, cgroup) {
+      alive();
+      return units.setAllowedCpus(unit, list, cgroup);
+    },
+  },
+});
 
 /** A systemd that writes cpusets into this tree, as in a dry run. @param property what it has for AllowedCPUs so far */
 export function unitsIn(tree: SysfsTree, present: boolean, property: Units['allowedCpus']): Units {

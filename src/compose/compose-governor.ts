@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import { createCpufreqActuator } from '../actuator/cpufreq-actuator.ts';
-import { kernelOwners, rememberedOwners } from '../actuator/cpu-owners.ts';
+import { kernelOwnersTelling, rememberedOwners } from '../actuator/cpu-owners.ts';
 import type { Clock } from '../core/clock.ts';
 import { systemClock } from '../core/clock.ts';
 import type { Actuator } from '../core/actuator.ts';
@@ -33,6 +33,8 @@ export interface GovernorOptions {
   readonly sysfsRoot: string;
   readonly journalPath: string;
   readonly log: ComposeLog;
+  /** Told while something goes on that may take seconds, such as several calls of systemd. */
+  readonly alive?: () => void;
   /** In dry run: a file for every request that is measured and for what is predicted. */
   readonly record?: RecordRequest;
 }
@@ -68,6 +70,7 @@ export function composeGovernor(options: GovernorOptions): Governor {
   const base = realTree(options.sysfsRoot);
   const tree: SysfsTree = dryRun ? dryRunTree(base) : base;
   let current = config;
+  const owners = kernelOwnersTelling(options.alive ?? (() => undefined));
   const actuator = createCpufreqActuator({
     tree,
     journalPath: dryRun ? null : options.journalPath,
@@ -77,7 +80,7 @@ export function composeGovernor(options: GovernorOptions): Governor {
     clock,
     log,
     cores: { ...config.affinity, locate: () => locateServices(current.services, measured.processes()) },
-    owners: dryRun ? rememberedOwners(tree, kernelOwners) : kernelOwners,
+    owners: dryRun ? rememberedOwners(tree, owners) : owners,
   });
   const plannerFor = ({ frequency: limits, planner: { strategy }, services: all, telemetry }: Config) => {
     const power = strategy === 'pack' ? choosePowerModel(telemetry.powerModel) : null;

@@ -41,6 +41,8 @@ export function runLoopThread(): void {
   const data = workerData as LoopThreadData;
   const port = parentPort!;
   const post = (message: FromLoop) => port.postMessage(message);
+  const heartbeat = new Int32Array(data.heartbeat);
+  const beat = () => void Atomics.add(heartbeat, 0, 1);
   let governor: Governor | undefined;
   try {
     const loader = new ConfigLoader(controllers);
@@ -52,8 +54,9 @@ export function runLoopThread(): void {
       journalPath: data.journalPath,
       ...(data.record === undefined ? {} : { record: data.record }),
       log: (level, message) => post({ type: 'log', level, message }),
+      alive: beat,
     });
-    govern(governor, config, loader, data, port, post);
+    govern(governor, config, loader, data, port, post, beat);
   } catch (error) {
     // Whatever was engaged must not stay so: nobody governs from here on.
     const restored = governor === undefined ? [] : tryRelease(governor, post);
@@ -72,6 +75,7 @@ function govern(
   data: LoopThreadData,
   port: MessagePort,
   post: (message: FromLoop) => void,
+  beat: () => void,
 ) {
   const { loop } = governor;
   loop.engage();
@@ -86,7 +90,6 @@ function govern(
   epoll.add(wake.fd, 'wake');
   watchAlarms();
 
-  const heartbeat = new Int32Array(data.heartbeat);
   let current = config;
   /** Changes that take longer than the rest of an interval may have left: made right after a tick. */
   const afterTick: (() => void)[] = [];
@@ -113,7 +116,7 @@ function govern(
 
   while (!stopping) {
     const tokens = epoll.wait(LONGEST_WAIT_MS);
-    Atomics.add(heartbeat, 0, 1);
+    beat();
     if (tokens.includes('wake')) {
       wake.drain();
       for (let taken = receiveMessageOnPort(port); taken !== undefined; taken = receiveMessageOnPort(port)) {
