@@ -10,7 +10,8 @@ import { kernelOwners, type CpuOwners } from './cpu-owners.ts';
 import { discoverDomains, machineOf } from './discover-machine.ts';
 import type { ActuatorLog } from './disturbances.ts';
 import { DEFAULT_FOREIGN_WRITER, runningCommands, type ForeignWriterResponse } from './foreign-writers.ts';
-import { chooseMethod, seenBy, type FrequencyMethod } from './frequency-method.ts';
+import { canGovernCores } from './affinity-methods.ts';
+import { chooseMethod, FIRST_CHOICE, seenBy, type FrequencyMethod } from './frequency-method.ts';
 import { FrequencySession } from './frequency-session.ts';
 import { Journal, readJournal, refuseOther, type ControlRecord, type JournalHeader } from './journal.ts';
 import { BOOST_ORDER, originalsOf, rangesOfOthers } from './policy-originals.ts';
@@ -32,10 +33,15 @@ export interface CpufreqActuatorOptions {
   readonly cores?: CoresOptions;
   /** By default the kernel and systemd. */
   readonly owners?: CpuOwners;
+  /** Where no frequency can be set, the CPUs of services are governed alone; else that is an error. */
+  readonly coresAlone?: boolean;
 }
 
+/** What `method` says where no frequency can be set. */
+const NO_METHOD = 'none';
+
 /**
- * Sets frequencies through cpufreq. Before `engage` nothing is written but what a daemon that died here has left to restore:
+ * Sets frequencies through cpufreq, and the CPUs of services. Before `engage` nothing is written but what a daemon that died here has left to restore:
  * the operator's ranges must show before they are read.
  * @throws ActuatorError `no-cpufreq` where nothing can be governed, `already-governed`, `journal-failed`
  */
@@ -46,7 +52,8 @@ export function createCpufreqActuator(options: CpufreqActuatorOptions): Actuator
   const header = headerOfThisProcess(tree);
   const leftovers = restoreLeftovers();
   const policies = discoverDomains(tree).flatMap((domain) => domain.policies);
-  const method = chooseMethod(options.method, policies, tree.root);
+  const coresAlone = options.coresAlone === true && policies.length === 0 && canGovernCores(tree);
+  const method = coresAlone ? FIRST_CHOICE : chooseMethod(options.method, policies, tree.root);
   let machine = machineOf(
     tree,
     discoverDomains(tree, (policy) => seenBy(method, policy)),
@@ -70,7 +77,7 @@ export function createCpufreqActuator(options: CpufreqActuatorOptions): Actuator
       const operatorMaxKhz = new Map(policies.map(({ id, originalMaxKhz }) => [id, originalMaxKhz]));
       const surroundings = { tree, clock, method, foreignWriter, listProcesses, log };
       const session = new FrequencySession({ ...surroundings, journal, records, operatorMaxKhz, boost: boostHeld });
-      session.takeAll();
+      if (!coresAlone) session.takeAll();
       const cores =
         options.cores === undefined
           ? null
@@ -167,7 +174,7 @@ export function createCpufreqActuator(options: CpufreqActuatorOptions): Actuator
     get machine() {
       return engaged?.session.machine ?? machine;
     },
-    method,
+    method: coresAlone ? NO_METHOD : method,
     engage,
     apply(point) {
       if (engaged !== null) return applyTo(engaged, point);

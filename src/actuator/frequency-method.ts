@@ -23,6 +23,9 @@ export type FrequencyMethod = 'cap' | 'pin' | 'setspeed' | 'epp';
 
 export const FREQUENCY_METHODS: readonly FrequencyMethod[] = ['cap', 'pin', 'setspeed', 'epp'];
 
+/** What a driver is governed by that comes when there was none. */
+export const FIRST_CHOICE: FrequencyMethod = 'cap';
+
 /** The files of a policy that methods write, and those that are restored with them. */
 export type PolicyFile =
   'scaling_governor' | 'scaling_max_freq' | 'scaling_min_freq' | 'scaling_setspeed' | 'energy_performance_preference';
@@ -129,7 +132,10 @@ export function chooseMethod(
   root: string,
 ): FrequencyMethod {
   if (policies.length === 0) {
-    throw new ActuatorError('no-cpufreq', `govern frequencies below ${root}: no cpufreq policy of an online CPU`);
+    throw new ActuatorError(
+      'no-cpufreq',
+      `govern frequencies below ${root}: no cpufreq policy of an online CPU; with planner.strategy cores or pack CPUs alone can be governed`,
+    );
   }
   const candidates = asked === 'auto' ? FREQUENCY_METHODS : [asked];
   const possible = candidates.find((method) => lack(method, policies) === null);

@@ -31,15 +31,16 @@ export function statusLines(status: DaemonStatus): string[] {
   ];
   if (status.loop !== null) {
     lines.push(`  sensor  ${status.loop.sensorMethod}`);
-    lines.push(
-      `  cpus    ${status.loop.cpus} in ${status.loop.domains.length} frequency domains below ${status.sysfs}, by ${status.loop.actuatorMethod}`,
-    );
+    const { cpus, domains, actuatorMethod } = status.loop;
+    const frequencies = `${domains.length} frequency domains below ${status.sysfs}, by ${actuatorMethod}`;
+    const where = domains.length === 0 ? `${status.sysfs}, no cpufreq: which of them services have` : frequencies;
+    lines.push(`  cpus    ${cpus} in ${where}`);
   }
   const { count, missed, faults } = status.ticks;
   lines.push(`  ticks   ${count}, ${missed} missed, ${faults} ${faults === 1 ? 'fault' : 'faults'}`);
   lines.push(...changeLines(status.changes));
   if (status.last === null) return lines;
-  lines.push(`  clocks  ${frequencies(status.last)}`);
+  if (status.last.applied.frequencies.length > 0) lines.push(`  clocks  ${frequencies(status.last)}`);
   if (status.power !== null) lines.push(`  power   ${status.power.watts.toFixed(1)} W ${describeOrigin(status.power)}`);
   for (const { kind, control, detail } of status.last.applied.disturbances ?? []) {
     lines.push(`  ${kind.padEnd('foreign-writer'.length)}  ${control}: ${detail}`);

@@ -79,6 +79,7 @@ export function composeGovernor(options: GovernorOptions): Governor {
     foreignWriter: config.frequency.foreignWriter,
     clock,
     log,
+    coresAlone: config.planner.strategy !== 'frequency',
     cores: { ...config.affinity, locate: () => locateServices(current.services, measured.processes()) },
     owners: dryRun ? rememberedOwners(tree, owners) : owners,
   });

@@ -1,3 +1,4 @@
+import { canGovernCores } from '../../actuator/affinity-methods.ts';
 import { findBoostSwitch } from '../../actuator/boost-switch.ts';
 import { discoverDomains } from '../../actuator/discover-machine.ts';
 import { knownWriters } from '../../actuator/foreign-writers.ts';
@@ -12,13 +13,13 @@ export function cpufreqChecks(tree: SysfsTree): readonly Finding[] {
   const domains = discoverDomains(tree);
   const first = domains[0]?.domain;
   if (first === undefined) {
+    const cores = canGovernCores(tree);
     return [
       {
         check: 'frequency',
-        state: 'missing',
-        detail: `no cpufreq policy below ${tree.root}`,
-        remedy:
-          'virtual machines seldom have cpufreq; on hardware look for P-states in the firmware settings, or try --dry-run with a mock machine',
+        state: cores ? 'degraded' : 'missing',
+        detail: `no cpufreq policy below ${tree.root}${cores ? ': the CPUs of services can be governed, their frequency cannot' : ''}`,
+        remedy: `virtual machines seldom have cpufreq; on hardware look for P-states in the firmware settings, or try --dry-run with a mock machine${cores ? '; with planner.strategy cores or pack tailgov governs CPUs alone' : ''}`,
       },
     ];
   }

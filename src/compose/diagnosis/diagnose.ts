@@ -1,6 +1,8 @@
 import { existsSync, readFileSync, readlinkSync } from 'node:fs';
 import { runningCommands } from '../../actuator/foreign-writers.ts';
 import type { SysfsTree } from '../../core/sysfs-tree.ts';
+import { kernelOwners } from '../../actuator/cpu-owners.ts';
+import { coresCheck } from './cores-check.ts';
 import { cpufreqChecks, otherWritersCheck } from './cpufreq-checks.ts';
 import { choosePowerModel } from '../../telemetry/metrics-power.ts';
 import { energyCheck } from './energy-check.ts';
@@ -27,6 +29,7 @@ export async function diagnose(tree: SysfsTree): Promise<readonly Finding[]> {
     cpufreqChecks(tree),
     otherWritersCheck(tree, runningCommands()),
     energyCheck(tree, choosePowerModel('auto')),
+    coresCheck(tree, kernelOwners.units.present),
     cgroupsCheck(readText),
     containerCheck(readlinkSync('/proc/self/ns/pid'), readText),
     virtualMachineCheck(readText),
