@@ -115,6 +115,7 @@ struct sock {
 	struct sk_buff_head sk_receive_queue;
 	u16 sk_type;
 	u16 sk_protocol;
+	int sk_err;
 };
 
 struct net_device {

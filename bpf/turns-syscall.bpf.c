@@ -2,7 +2,8 @@
 /*
  * The `syscall` method: turns from system calls alone, for kernels that offer neither the trace points nor fentry, and as
  * the baseline that the other methods are compared with. Reconstructed from the description of eBeeMetrics: a read that
- * returned bytes begins a request, the next write to the same connection completes it.
+ * returned bytes begins a request, the next write to the same connection completes it. Of a target that is told to serve one
+ * request a connection, a request lasts from the return of accept to the server's first step to close.
  *
  * What it does not see: how long the bytes waited in the socket (socket wait is always 0), bytes that a partial read left,
  * io_uring, splice, and calls of 32-bit programs. A turn's time runs from the read's end: a read that blocks would count
@@ -19,11 +20,15 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 /* In syscall_roles: the role, and from bit 4 on which argument holds flags as of recv(2); 0: none does. */
 #define ROLE_READ 1
 #define ROLE_SEND 2
+#define ROLE_ACCEPT 3
 #define ROLE_MASK 0xf
 #define FLAGS_SHIFT 4
 
 /* By number: what a system call does. Set before the object is loaded, for numbers differ between architectures. */
 const volatile u8 syscall_roles[SYSCALLS] = {};
+
+/* By target: whether a connection is a request. */
+u8 by_connection[MAX_TARGETS];
 
 struct pairing {
 	u64 read_ns;
@@ -82,16 +87,22 @@ static __always_inline struct file *file_of(u32 fd)
  */
 static __always_inline u32 target_of(struct file *file, struct sock *sk)
 {
-	u32 target = port_target[BPF_CORE_READ(sk, __sk_common.skc_num)];
+	u16 port = BPF_CORE_READ(sk, __sk_common.skc_num);
+	u32 target = port_target[port];
+	struct listener_key key = { .port = port };
+	u32 *listener;
 	u16 family;
 
 	if (!target || (BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) != S_IFSOCK)
 		return 0;
 	family = BPF_CORE_READ(sk, __sk_common.skc_family);
-	if ((family != AF_INET && family != AF_INET6) || BPF_CORE_READ(sk, sk_protocol) != IPPROTO_TCP ||
-	    BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum) != netns_inum)
+	if ((family != AF_INET && family != AF_INET6) || BPF_CORE_READ(sk, sk_protocol) != IPPROTO_TCP)
 		return 0;
-	return target;
+	key.netns_inum = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
+	if (!by_namespace || target != PORT_BY_NAMESPACE)
+		return key.netns_inum == netns_inum ? target : 0;
+	listener = bpf_map_lookup_elem(&listeners, &key);
+	return listener ? *listener : 0;
 }
 
 static __always_inline int read_returned(u64 sk, u32 target)
@@ -152,6 +163,26 @@ static __always_inline int send_returned(u64 sk, u32 target, struct socket *sock
 	return extend_turn(target, read_ns, read_ns, &pairing->sent_ns, now);
 }
 
+static __always_inline bool is_by_connection(u32 target)
+{
+	return by_connection[(target - 1) & (MAX_TARGETS - 1)];
+}
+
+static __always_inline int accepted(u64 sk, u32 target)
+{
+	u64 now = bpf_ktime_get_ns();
+	struct pairing fresh = { .read_ns = now, .stage = STAGE_OPEN, .target = target };
+
+	/* Nothing is accepted twice: what an earlier socket of this address left is over. */
+	if (bpf_map_update_elem(&pairings, &sk, &fresh, 0)) {
+		count(target, COUNTER_DROPPED);
+		return 0;
+	}
+	remember_reader(target);
+	count_arrival(target, now);
+	return 0;
+}
+
 /* Every system call comes here: what moved no bytes, or is of no interest, leaves first. */
 SEC("tp_btf/sys_exit")
 int BPF_PROG(call_returned, struct pt_regs *regs, long ret)
@@ -159,7 +190,7 @@ int BPF_PROG(call_returned, struct pt_regs *regs, long ret)
 	struct socket *socket;
 	struct file *file;
 	struct sock *sk;
-	u32 role, target;
+	u32 role, does, target;
 	u64 number;
 
 	if (ret <= 0)
@@ -168,17 +199,34 @@ int BPF_PROG(call_returned, struct pt_regs *regs, long ret)
 	role = number < SYSCALLS ? syscall_roles[number & (SYSCALLS - 1)] : 0;
 	if (!role || (flags_of(regs, role) & (MSG_PEEK | MSG_OOB | MSG_ERRQUEUE)))
 		return 0;
-	file = file_of(first_argument(regs));
+	does = role & ROLE_MASK;
+	file = file_of(does == ROLE_ACCEPT ? ret : first_argument(regs));
 	socket = file ? BPF_CORE_READ(file, private_data) : NULL;
 	sk = socket ? BPF_CORE_READ(socket, sk) : NULL;
 	target = sk ? target_of(file, sk) : 0;
-	if (!target)
+	if (!target || is_by_connection(target) != (does == ROLE_ACCEPT))
 		return 0;
-	return (role & ROLE_MASK) == ROLE_READ ? read_returned((u64)sk, target) :
-						 send_returned((u64)sk, target, socket);
+	if (does == ROLE_ACCEPT)
+		return accepted((u64)sk, target);
+	return does == ROLE_READ ? read_returned((u64)sk, target) : send_returned((u64)sk, target, socket);
 }
 
-/* No reply can follow: what was open is abandoned, and the state freed. A socket's address may be used again after it. */
+/* A connection whose request it is has come to its end: answered, unless its client has reset it. */
+static __always_inline int connection_ended(struct sock *sk, struct pairing *pairing)
+{
+	struct stripe *stripe = stripe_of(pairing->target);
+
+	if (sk->sk_err)
+		count(pairing->target, COUNTER_ABANDONED);
+	else if (stripe)
+		record_turn(pairing->target, stripe, pairing->read_ns, pairing->read_ns, bpf_ktime_get_ns());
+	return 0;
+}
+
+/*
+ * No reply can follow: what was open is abandoned, and the state freed. A socket's address may be used again after it. These
+ * are the first states that a close or a shutdown of the server, or a reset, leads to.
+ */
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(state_changed, struct sock *sk, int old_state, int new_state)
 {
@@ -190,8 +238,12 @@ int BPF_PROG(state_changed, struct sock *sk, int old_state, int new_state)
 	pairing = bpf_map_lookup_elem(&pairings, &key);
 	if (!pairing)
 		return 0;
-	if (__sync_lock_test_and_set(&pairing->stage, STAGE_CLOSED) == STAGE_OPEN)
-		count(pairing->target, COUNTER_ABANDONED);
+	if (__sync_lock_test_and_set(&pairing->stage, STAGE_CLOSED) == STAGE_OPEN) {
+		if (is_by_connection(pairing->target))
+			connection_ended(sk, pairing);
+		else
+			count(pairing->target, COUNTER_ABANDONED);
+	}
 	bpf_map_delete_elem(&pairings, &key);
 	return 0;
 }

@@ -1,7 +1,7 @@
 import { Command, Option } from 'commander';
 import { systemClock } from '../core/clock.ts';
 import { UsageError } from '../core/errors.ts';
-import { type Protocol, PROTOCOLS, type Snapshot } from '../core/sensor.ts';
+import { PROTOCOLS, type Snapshot } from '../core/sensor.ts';
 import type { TargetPlace } from '../core/target-place.ts';
 import { openSensor, type TargetSpec } from '../sensor/open-sensor.ts';
 import { METHOD_CHOICES, type MethodChoice } from '../sensor/probe-methods.ts';
@@ -22,7 +22,7 @@ interface ObserveOptions {
   readonly interval: number;
   readonly duration?: number;
   readonly method: MethodChoice;
-  readonly protocol: Protocol;
+  readonly protocol: NonNullable<TargetSpec['protocol']>;
   readonly secondary?: true;
   readonly json?: true;
   readonly summary?: true;
@@ -71,8 +71,11 @@ export function observeCommand(): Command {
     )
     .addOption(new Option('--method <name>', 'how to measure').choices(METHOD_CHOICES).default('auto'))
     .addOption(
-      new Option('--protocol <name>', 'HTTP/2 connections by stream where they are seen to be, never, or else fail')
-        .choices(PROTOCOLS)
+      new Option(
+        '--protocol <name>',
+        'what a request is: turn or HTTP/2 stream (auto), always a turn, always a stream, datagram, accept to close',
+      )
+        .choices([...PROTOCOLS, 'connection'])
         .default('auto'),
     )
     .option('--secondary', 'also how long threads wait for work, how evenly replies leave, and cores kept busy')

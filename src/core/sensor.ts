@@ -1,11 +1,15 @@
 import type { Histogram } from './histogram.ts';
 
 export type SensorMethod = 'tracepoint' | 'fentry' | 'syscall' | 'simulated';
-/** What one count of `requests` is; see the vocabulary in docs/architecture.md. */
-export type RequestUnit = 'turn' | 'stream';
+/** What one count of `requests` is; see the vocabulary in docs/architecture.md. `connection`: from accept to close. */
+export type RequestUnit = 'turn' | 'stream' | 'connection';
 
-/** How a target's requests are told apart: `auto` takes HTTP/2 connections by stream, where the kernel can, and all others by turn. */
-export const PROTOCOLS = ['auto', 'turns', 'http2'] as const;
+/**
+ * How a target's requests are told apart: `auto` takes HTTP/2 connections by stream, where the kernel can, and all others by
+ * turn. `udp`: datagrams to plain ports, each a request that the next datagram to its sender answers; the others are of
+ * connections.
+ */
+export const PROTOCOLS = ['auto', 'turns', 'http2', 'udp'] as const;
 export type Protocol = (typeof PROTOCOLS)[number];
 
 /**

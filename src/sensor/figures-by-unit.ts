@@ -20,7 +20,7 @@ export function figuresByUnit(
   streams: AgedWindow | undefined,
   before: { readonly unit: RequestUnit; readonly http2WasSeen: boolean },
 ): FiguresByUnit {
-  const byTurn = unitFigures('turn', turns);
+  const byTurn = unitFigures(before.unit === 'connection' ? 'connection' : 'turn', turns);
   if (streams === undefined || (streams.connections === 0 && !before.http2WasSeen)) return byTurn;
   const byStream = unitFigures('stream', streams);
   const more =

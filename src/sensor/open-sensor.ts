@@ -59,6 +59,10 @@ export function openSensor(options: SensorOptions): OpenedSensor {
       "a recording needs method 'tracepoint' or 'fentry': 'syscall' sees no arrivals",
     );
   }
+  const byConnection = options.targets.find(({ protocol }) => protocol === 'connection');
+  if (byConnection !== undefined && chosen.method.name !== 'syscall') {
+    throw new RangeError(`target ${byConnection.name}: protocol connection, expected it with method 'syscall' alone`);
+  }
   assertProtocols(options.targets, chosen);
   const udp = options.targets.find((target) => target.protocol === 'udp');
   if (udp !== undefined && chosen.method.name !== 'tracepoint') {

@@ -1,6 +1,6 @@
-/** What a system call does to the descriptor that is its first argument; `flagsAt`: the argument that holds flags of recv(2). */
+/** What a system call does to the descriptor that is its first argument, or that it returns where it accepts; `flagsAt`: the argument that holds flags of recv(2). */
 interface Role {
-  readonly does: 'read' | 'send';
+  readonly does: 'read' | 'send' | 'accept';
   readonly flagsAt?: 2 | 3;
   readonly numbers: Readonly<Record<'x64' | 'arm64', number>>;
 }
@@ -17,12 +17,14 @@ const ROLES: Readonly<Record<string, Role>> = {
   sendfile: { does: 'send', numbers: { x64: 40, arm64: 71 } },
   sendto: { does: 'send', numbers: { x64: 44, arm64: 206 } },
   sendmsg: { does: 'send', numbers: { x64: 46, arm64: 211 } },
+  accept: { does: 'accept', numbers: { x64: 43, arm64: 202 } },
+  accept4: { does: 'accept', numbers: { x64: 288, arm64: 242 } },
   sendmmsg: { does: 'send', numbers: { x64: 307, arm64: 269 } },
 };
 
-/** SYSCALLS, ROLE_READ, ROLE_SEND and FLAGS_SHIFT of bpf/turns-syscall.bpf.c. */
+/** SYSCALLS, ROLE_READ, ROLE_SEND, ROLE_ACCEPT and FLAGS_SHIFT of bpf/turns-syscall.bpf.c. */
 const SYSCALLS = 512;
-const ROLE_BITS = { read: 1, send: 2 } as const;
+const ROLE_BITS = { read: 1, send: 2, accept: 3 } as const;
 const FLAGS_SHIFT = 4;
 
 /**

@@ -5,10 +5,10 @@ import type { TargetPlace } from '../core/target-place.ts';
 export interface TargetSpec extends TargetPlace {
   readonly name: string;
   /**
-   * `auto` where not given. `udp`: datagrams to plain ports, each a request that the next datagram to its sender answers; the
-   * others are of connections.
+   * `auto` where not given. `connection`: one request a connection, from accept to close; of the method `syscall` alone, and
+   * meant for comparisons.
    */
-  readonly protocol?: Protocol | 'udp';
+  readonly protocol?: Protocol | 'connection';
   /** Requests over this are counted as `overSlo`. */
   readonly sloLatencyNs?: number;
   /** When the kernel is to wake us: at so many requests over the SLO in a window, at a read that waited so long. */

@@ -83,7 +83,8 @@ export class TurnSensor implements OpenedSensor {
   /** @throws SensorError */
   constructor(setup: Setup) {
     this.method = setup.method.name;
-    this.unit = setup.targets.every(({ protocol }) => protocol === 'http2') ? 'stream' : 'turn';
+    const units = new Set(setup.targets.map(firstUnit));
+    this.unit = units.size === 1 ? [...units][0]! : 'turn';
     this.#clock = setup.clock;
     this.#log = setup.log;
     this.#found = setup.targets.map((spec) => (isPlainPorts(spec) ? undefined : false));
@@ -107,7 +108,7 @@ export class TurnSensor implements OpenedSensor {
           streams: maySpeakHttp2(setup, spec)
             ? new WindowReader(stripesOf(object, setup.targets.length + index, 2 ** stripeShift), 'stream')
             : undefined,
-          unit: spec.protocol === 'http2' ? 'stream' : 'turn',
+          unit: firstUnit(spec),
           http2WasSeen: spec.protocol === 'http2',
           control: new TargetControl(memory, controls + index * CONTROL.bytes, spec),
           cpu: new CpuMeter(setup.clock, procTimes),
@@ -135,6 +136,7 @@ export class TurnSensor implements OpenedSensor {
       const http2Offset = variableOffset(object.map('.bss'), 'may_speak_http2').offset;
       const mayBeHttp2 = new Uint8Array(memory.buffer, http2Offset, setup.targets.length);
       setup.targets.forEach((spec, index) => (mayBeHttp2[index] = Number(maySpeakHttp2(setup, spec))));
+      if (setup.method.name === 'syscall') chooseConnections(object, memory, setup.targets);
       for (const { program } of setup.probes) object.attach(program);
       if (hasUdp(setup.targets)) for (const program of UDP_PROGRAMS) object.attach(program);
       this.#secondary = setup.secondary ? new SecondaryReader(object, memory) : undefined;
@@ -319,6 +321,15 @@ export class TurnSensor implements OpenedSensor {
 }
 
 const hasUnix = (targets: readonly TargetSpec[]) => targets.some(({ unix }) => unix !== undefined);
+
+/** Before anything was seen. */
+const firstUnit = ({ protocol }: TargetSpec): RequestUnit =>
+  protocol === 'http2' ? 'stream' : protocol === 'connection' ? 'connection' : 'turn';
+
+function chooseConnections(object: BpfObject, memory: MappedMemory, targets: readonly TargetSpec[]): void {
+  const { offset } = variableOffset(object.map('.bss'), 'by_connection');
+  new Uint8Array(memory.buffer, offset, MAX_TARGETS).set(targets.map((each) => Number(each.protocol === 'connection')));
+}
 
 const isUdp = ({ protocol }: TargetSpec) => protocol === 'udp';
 const hasUdp = (targets: readonly TargetSpec[]) => targets.some(isUdp);

@@ -1,7 +1,7 @@
 /** The method `syscall`, on the kernel of this machine. */
 import { describe, expect, it } from 'vitest';
 import { NS_PER_MS } from '../../src/core/units.ts';
-import { openSensor } from '../../src/sensor/open-sensor.ts';
+import { openSensor, type TargetSpec } from '../../src/sensor/open-sensor.ts';
 import { RawClient } from './support/raw-client.ts';
 import { sensorFixture } from './support/sensor-fixture.ts';
 import { type Server, startNginx, startRedis } from './support/servers.ts';
@@ -13,8 +13,8 @@ const PONG_BYTES = '+PONG\r\n'.length;
 const fixture = sensorFixture();
 const { cleanups, use, client } = fixture;
 
-function observe(server: Server, extendGapMs = 50): Tally {
-  const targets = [{ name: 'server', ports: [server.port] }];
+function observe(server: Server, extendGapMs = 50, target: Partial<TargetSpec> = {}): Tally {
+  const targets = [{ name: 'server', ports: [server.port], ...target }];
   const sensor = openSensor({
     targets,
     objectDirectory: fixture.bpf.directory,
@@ -73,7 +73,79 @@ describe('method syscall counts real servers exactly', () => {
   });
 });
 
+describe('method syscall, where a request is a connection', () => {
+  const byConnection = { protocol: 'connection' } as const;
+  const GET = 'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n';
+
+  it('nginx: 211 connections, each from accept to close', async () => {
+    const nginx = await use(
+      startNginx('keepalive_timeout 0; default_type text/plain; location / { return 200 "hello"; }'),
+    );
+    const tally = observe(nginx, 50, byConnection);
+    for (let sent = 0; sent < 211; sent++) {
+      const one = await RawClient.connect(nginx.port);
+      one.send(GET);
+      await one.ended();
+      await one.close();
+    }
+
+    const expected = { arrivals: 211, requests: 211, abandoned: 0, unsolicited: 0, inFlight: 0 };
+    expect(await tally.settle(expected)).toEqual(expected);
+    expectSound(tally);
+    expect(tally.last!.unit).toBe('connection');
+  });
+
+  it('takes the whole time between, whatever is read and sent in it, and with threads that share it', async () => {
+    const server = await use(fixture.scripted.start('r1 s1 w30 s1 r1 s1 c'));
+    const tally = observe(server, 50, byConnection);
+    const clients = await Promise.all(Array.from({ length: 5 }, () => client(server)));
+    await Promise.all(
+      clients.map(async (one) => {
+        await one.exchange('a', 2);
+        one.send('b');
+        await one.ended();
+      }),
+    );
+
+    const expected = { arrivals: 5, requests: 5, abandoned: 0, inFlight: 0 };
+    expect(await tally.settle(expected)).toEqual(expected);
+    expectSound(tally);
+    expect(tally.latency.sumNs).toBeGreaterThanOrEqual(5 * 30 * NS_PER_MS);
+  });
+
+  it('counts what its client has reset as abandoned, and what is open as in flight', async () => {
+    const server = await use(fixture.scripted.start('r1 w600000'));
+    const tally = observe(server, 50, byConnection);
+    const clients = await Promise.all(Array.from({ length: 3 }, () => client(server)));
+    expect(await tally.settle({ arrivals: 3, inFlight: 3 })).toEqual({ arrivals: 3, inFlight: 3 });
+    for (const one of clients) one.socket.resetAndDestroy();
+    const expected = { arrivals: 3, requests: 0, abandoned: 3, inFlight: 0 };
+    expect(await tally.settle(expected)).toEqual(expected);
+    expectSound(tally);
+  });
+
+  it('is refused with another method', () => {
+    const targets = [{ name: 'server', ports: [1], ...byConnection }];
+    expect(() => openSensor({ targets, objectDirectory: fixture.bpf.directory, method: 'tracepoint' })).toThrow(
+      "protocol connection, expected it with method 'syscall' alone",
+    );
+  });
+});
+
 describe('method syscall', () => {
+  it('follows a process to the port that it listens on', async () => {
+    const redis = await use(startRedis());
+    const targets = [{ name: 'process', pid: redis.pid }];
+    const sensor = openSensor({ targets, objectDirectory: fixture.bpf.directory, method: 'syscall' });
+    cleanups.push(() => sensor.close());
+    const tally = new Tally(sensor);
+    const one = await client(redis);
+    for (let sent = 0; sent < 13; sent++) await one.exchange(PING, PONG_BYTES);
+
+    expect(await tally.settle({ requests: 13, inFlight: 0 })).toEqual({ requests: 13, inFlight: 0 });
+    expectSound(tally);
+  });
+
   it('misses what waits in the socket before a late read', async () => {
     const server = await use(fixture.scripted.start('q1 w30 r1 s1'));
     const tally = observe(server);

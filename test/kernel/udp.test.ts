@@ -1,24 +1,15 @@
-import { spawn } from 'node:child_process';
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { NS_PER_MS } from '../../src/core/units.ts';
 import { openSensor } from '../../src/sensor/open-sensor.ts';
-import { buildBpf, type BuiltBpf } from './support/build-bpf.ts';
+import { DNS_QUERY, startDnsmasq } from './support/more-servers.ts';
+import { sensorFixture } from './support/sensor-fixture.ts';
 import { Tally } from './support/tally.ts';
 
-const PATIENCE_MS = 20_000;
-let bpf: BuiltBpf;
-const cleanups: (() => unknown)[] = [];
-
-beforeAll(() => {
-  bpf = buildBpf();
-});
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
-});
-afterAll(() => bpf.remove());
+const fixture = sensorFixture();
+const { cleanups, use } = fixture;
 
 async function socket(type: 'udp4' | 'udp6' = 'udp4'): Promise<Socket> {
   const made = createSocket(type).bind(0, type === 'udp4' ? '127.0.0.1' : '::1');
@@ -29,7 +20,7 @@ async function socket(type: 'udp4' | 'udp6' = 'udp4'): Promise<Socket> {
 
 function observe(port: number): Tally {
   const targets = [{ name: 'server', ports: [port], protocol: 'udp' as const }];
-  const sensor = openSensor({ targets, objectDirectory: bpf.directory });
+  const sensor = openSensor({ targets, objectDirectory: fixture.bpf.directory });
   cleanups.push(() => sensor.close());
   expect(sensor.waiting()).toEqual([]);
   return new Tally(sensor);
@@ -81,38 +72,11 @@ it('a query that is never answered delays no other peer, and is abandoned in the
 });
 
 it('dnsmasq: every query of 5 peers', async () => {
-  const reserved = createSocket('udp4').bind(0, '127.0.0.1');
-  await once(reserved, 'listening');
-  const { port } = reserved.address();
-  reserved.close();
-  const settings = ['--no-resolv', '--no-hosts', '--address=/example.test/192.0.2.1', '--listen-address=127.0.0.1'];
-  const args = ['--keep-in-foreground', '--conf-file=/dev/null', '--bind-interfaces', '--user=root', '--pid-file'];
-  const server = spawn('dnsmasq', [...args, `--port=${port}`, ...settings], { stdio: 'ignore' });
-  cleanups.push(async () => {
-    if (server.exitCode !== null) return;
-    server.kill('SIGKILL');
-    await once(server, 'exit');
-  });
-  await untilAnswered(port);
+  const { port } = await use(startDnsmasq());
   const tally = observe(port);
   const peers = await Promise.all(Array.from({ length: 5 }, () => socket()));
-  await Promise.all(peers.map((peer) => ask(peer, port, 307, QUERY)));
+  await Promise.all(peers.map((peer) => ask(peer, port, 307, DNS_QUERY)));
 
   const expected = { arrivals: 1535, requests: 1535, abandoned: 0, unsolicited: 0, dropped: 0, inFlight: 0 };
   expect(await tally.settle(expected)).toEqual(expected);
 });
-
-/** The address of example.test, please: a header of 12 bytes with one question, RFC 1035. */
-const QUERY = Buffer.from([
-  ...[0x12, 0x34, 0x01, 0x00, 0, 1, 0, 0, 0, 0, 0, 0],
-  ...[7, ...Buffer.from('example'), 4, ...Buffer.from('test'), 0, 0, 1, 0, 1],
-]);
-
-async function untilAnswered(port: number): Promise<void> {
-  const client = await socket();
-  const answered = once(client, 'message').then(() => true);
-  const deadline = performance.now() + PATIENCE_MS;
-  do client.send(QUERY, port, '127.0.0.1');
-  while (!(await Promise.race([answered, sleep(50, false)])) && performance.now() < deadline);
-  await answered;
-}

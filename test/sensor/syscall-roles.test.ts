@@ -3,6 +3,7 @@ import { syscallRoles } from '../../src/sensor/syscall-roles.ts';
 
 const READ = 1;
 const SEND = 2;
+const ACCEPT = 3;
 const roleOf = (architecture: string, number: number) => syscallRoles(architecture)[number]! & 0xf;
 const flagsAt = (architecture: string, number: number) => syscallRoles(architecture)[number]! >> 4;
 
@@ -14,9 +15,14 @@ describe('syscallRoles()', () => {
     expect([64, 66, 71, 206, 211, 269].map((number) => roleOf('arm64', number))).toEqual(Array(6).fill(SEND));
   });
 
+  it('knows the calls that accept', () => {
+    expect([43, 288].map((number) => roleOf('x64', number))).toEqual([ACCEPT, ACCEPT]);
+    expect([202, 242].map((number) => roleOf('arm64', number))).toEqual([ACCEPT, ACCEPT]);
+  });
+
   it('gives every other call no role', () => {
     for (const architecture of ['x64', 'arm64']) {
-      expect(syscallRoles(architecture).filter((role) => role !== 0)).toHaveLength(11);
+      expect(syscallRoles(architecture).filter((role) => role !== 0)).toHaveLength(13);
     }
     expect(syscallRoles('riscv64').every((role) => role === 0)).toBe(true);
   });

@@ -1,9 +1,11 @@
 import { execFileSync, spawn } from 'node:child_process';
+import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { freePort, type Server, untilItListens } from './servers.ts';
 
@@ -66,4 +68,51 @@ export async function startIoUring(): Promise<Server> {
   const child = spawn(program, { stdio: ['ignore', 'pipe', 'inherit'] });
   const [line] = (await once(createInterface(child.stdout), 'line')) as [string];
   return untilItListens(child, Number(line), directory);
+}
+
+/** The address of example.test, please: a header of 12 bytes with one question, RFC 1035. */
+export const DNS_QUERY = Buffer.from([
+  ...[0x12, 0x34, 0x01, 0x00, 0, 1, 0, 0, 0, 0, 0, 0],
+  ...[7, ...Buffer.from('example'), 4, ...Buffer.from('test'), 0, 0, 1, 0, 1],
+]);
+const PATIENCE_MS = 20_000;
+
+/** dnsmasq on a UDP port, which knows example.test and asks nobody. */
+export async function startDnsmasq(): Promise<Server> {
+  const reserved = createSocket('udp4').bind(0, '127.0.0.1');
+  await once(reserved, 'listening');
+  const { port } = reserved.address();
+  reserved.close();
+  const settings = ['--no-resolv', '--no-hosts', '--address=/example.test/192.0.2.1', '--listen-address=127.0.0.1'];
+  const args = ['--keep-in-foreground', '--conf-file=/dev/null', '--bind-interfaces', '--user=root', '--pid-file'];
+  const child = spawn('dnsmasq', [...args, `--port=${port}`, ...settings], { stdio: 'ignore' });
+  const stop = async () => {
+    if (child.exitCode !== null || child.signalCode !== null) return;
+    const exited = once(child, 'exit');
+    child.kill('SIGKILL');
+    await exited;
+  };
+  try {
+    await untilDnsAnswers(port);
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  return { port, pid: child.pid!, stop };
+}
+
+async function untilDnsAnswers(port: number): Promise<void> {
+  const client = createSocket('udp4').bind(0, '127.0.0.1');
+  // Nobody listens yet.
+  client.on('error', () => undefined);
+  const answered = once(client, 'message').then(() => true);
+  const deadline = performance.now() + PATIENCE_MS;
+  try {
+    do {
+      if (performance.now() > deadline) throw new Error(`dnsmasq on port ${port} does not answer`);
+      client.send(DNS_QUERY, port, '127.0.0.1');
+    } while (!(await Promise.race([answered, sleep(50, false)])));
+  } finally {
+    client.close();
+  }
 }
