@@ -24,6 +24,22 @@ interface ProgramStats {
   readonly id: number;
   readonly name?: string;
   readonly run_time_ns?: number;
+  readonly run_cnt?: number;
+}
+
+/** @returns what puts the setting back */
+function startAccounting(): () => void {
+  const before = readFileSync(STATS, 'utf8');
+  writeFileSync(STATS, '1');
+  return () => writeFileSync(STATS, before);
+}
+
+function totalsOf(ids: ReadonlySet<number>): { readonly ns: number; readonly runs: number } {
+  const of = programs().filter(({ id }) => ids.has(id));
+  return {
+    ns: of.reduce((sum, { run_time_ns }) => sum + (run_time_ns ?? 0), 0),
+    runs: of.reduce((sum, { run_cnt }) => sum + (run_cnt ?? 0), 0),
+  };
 }
 
 /**
@@ -47,10 +63,9 @@ export class ProbeAccounting {
 
   /** Accounting is on while `load` runs. */
   measure(open: () => Opened, load: () => void): Account {
-    const statsBefore = readFileSync(STATS, 'utf8');
     const opened: Opened[] = [];
+    const stop = startAccounting();
     try {
-      writeFileSync(STATS, '1');
       const ours = newPrograms(() => opened.push(open()));
       const floor = newPrograms(() => opened.push(this.#openEmpty()));
       load();
@@ -63,7 +78,30 @@ export class ProbeAccounting {
       return { grossNs, netNs: grossNs - tookNs(floor) };
     } finally {
       for (const each of opened.reverse()) each.close();
-      writeFileSync(STATS, statsBefore);
+      stop();
+    }
+  }
+
+  /**
+   * The same of programs that somebody else attaches, wherever: what an empty program takes at its place is not known, so what
+   * one takes at ours is subtracted for each of their runs.
+   */
+  async measureForeign(attach: () => Promise<unknown>, load: () => Promise<void>): Promise<Account> {
+    const stop = startAccounting();
+    const known = new Set(programs().map(({ id }) => id));
+    let empty: Opened | undefined;
+    try {
+      await attach();
+      const theirs = new Set(programs().flatMap(({ id }) => (known.has(id) ? [] : [id])));
+      const floor = newPrograms(() => (empty = this.#openEmpty()));
+      const before = totalsOf(theirs);
+      await load();
+      const [after, floorTotals] = [totalsOf(theirs), totalsOf(floor)];
+      const grossNs = after.ns - before.ns;
+      return { grossNs, netNs: grossNs - (after.runs - before.runs) * (floorTotals.ns / floorTotals.runs) };
+    } finally {
+      empty?.close();
+      stop();
     }
   }
 

@@ -23,6 +23,7 @@ export function identityPlot(
     (cx: string, cy: string) =>
       `<rect x="${Number(cx) - 2.5}" y="${Number(cy) - 2.5}" width="5" height="5" fill="#d97706" fill-opacity="0.7"/>`,
     (cx: string, cy: string) => `<circle cx="${cx}" cy="${cy}" r="3" fill="none" stroke="#059669"/>`,
+    (cx: string, cy: string) => `<path d="M${Number(cx) - 3} ${Number(cy) - 3}l6 6m0 -6l-6 6" stroke="#7c3aed"/>`,
   ];
   const grid = decades.map(
     (decade) =>

@@ -5,11 +5,13 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 
-export type Protocol = 'redis' | 'memcached' | 'http' | 'http-close' | 'dns';
+export type Protocol = 'redis' | 'memcached' | 'http' | 'http-close' | 'dns' | 'grpc';
 
 /** What a client saw of one run. Times in ns, ascending. */
 export interface ClientView {
   readonly requests: number;
+  /** What the server is asked besides, which has no times here; none where not given. */
+  readonly turnsBesides?: number;
   readonly unanswered: number;
   readonly seconds: number;
   /** Share of the run in which the client itself was at work; null where it does not say. */
@@ -27,21 +29,26 @@ export interface LoadPlan {
   readonly seed: number;
 }
 
+/** It waits five seconds for the last replies. */
+const PATIENCE_MS = 30_000;
+
 /** The client of bench/load/open-loop.c, compiled. */
 export class OpenLoopClient {
   readonly #directory = mkdtempSync(join(tmpdir(), 'tailgov-open-loop-'));
-  readonly #program = join(this.#directory, 'open-loop');
+  readonly #program: string;
 
-  constructor() {
-    const source = fileURLToPath(new URL('../load/open-loop.c', import.meta.url));
-    execFileSync('clang', ['-O2', '-Wall', '-Werror', '-D_GNU_SOURCE', source, '-o', this.#program, '-lm']);
+  /** @param program where it is compiled already */
+  constructor(program?: string) {
+    this.#program = program ?? compileClient(join(this.#directory, 'open-loop'));
   }
 
   /** @param cpu the one that the client has to itself, for it spins */
   async run(
     to: {
       readonly protocol: Protocol;
-      readonly port: number;
+      /** A port of 127.0.0.1, or the path of a Unix-domain socket. */
+      readonly at: number | string;
+      /** Of gRPC: streams in flight at most, on one connection. */
       readonly connections: number;
       readonly argument?: string;
     },
@@ -49,17 +56,21 @@ export class OpenLoopClient {
     cpu: number,
   ): Promise<ClientView> {
     const file = join(this.#directory, 'records');
-    const { protocol, port, connections, argument } = to;
-    const numbers = [port, plan.rate, plan.seconds, connections, plan.seed].map(String);
+    const { protocol, at, connections, argument } = to;
+    const numbers = [typeof at === 'number' ? at : 0, plan.rate, plan.seconds, connections, plan.seed].map(String);
     const command = [
       this.#program,
       protocol,
-      '127.0.0.1',
+      typeof at === 'number' ? '127.0.0.1' : at,
       ...numbers,
       file,
       ...(argument === undefined ? [] : [argument]),
     ];
-    const { stdout } = await promisify(execFile)('taskset', ['-c', String(cpu), ...command]);
+    const timeout = Math.ceil(plan.seconds * 1000) + PATIENCE_MS;
+    const { stdout } = await promisify(execFile)('taskset', ['-c', String(cpu), ...command], {
+      timeout,
+      killSignal: 'SIGKILL',
+    });
     const said = JSON.parse(stdout) as { requests: number; unanswered: number; seconds: number; busyRatio: number };
     return { ...said, ...timesOf(readFileSync(file)) };
   }
@@ -67,6 +78,13 @@ export class OpenLoopClient {
   remove(): void {
     rmSync(this.#directory, { recursive: true, force: true });
   }
+}
+
+/** @returns the program's file */
+export function compileClient(program: string): string {
+  const source = fileURLToPath(new URL('../load/open-loop.c', import.meta.url));
+  execFileSync('clang', ['-O2', '-Wall', '-Werror', '-D_GNU_SOURCE', source, '-o', program, '-lm']);
+  return program;
 }
 
 /** Records of three u64: due, written, done. */

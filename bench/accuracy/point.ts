@@ -1,4 +1,4 @@
-import type { Snapshot } from '../../src/core/sensor.ts';
+import type { RequestUnit, Snapshot } from '../../src/core/sensor.ts';
 import { NS_PER_S, NS_PER_US } from '../../src/core/units.ts';
 import { type ClientView, quantileOf } from './open-loop.ts';
 
@@ -10,6 +10,7 @@ export interface Times {
 
 export interface ClientTimes extends Times {
   readonly requests: number;
+  readonly turnsBesides: number;
   readonly unanswered: number;
   readonly rps: number;
   readonly busyRatio: number | null;
@@ -17,17 +18,16 @@ export interface ClientTimes extends Times {
 }
 
 export interface SensorTimes extends Times {
-  readonly method: string;
-  readonly unit: string;
+  /** How it measured: a method, and what is a request where that is not its own. */
+  readonly way: string;
+  readonly unit: RequestUnit;
   readonly requests: number;
   readonly rps: number;
   readonly dropped: number;
 }
 
-/** One load on one server, as the client and each method of the sensor saw it. */
+/** One load on one server, as the client and each way of the sensor saw it. */
 export interface AccuracyPoint {
-  readonly subject: string;
-  readonly what: string;
   /** Of the capacity that was found. */
   readonly share: number;
   readonly rate: number;
@@ -35,17 +35,26 @@ export interface AccuracyPoint {
   readonly sensors: readonly SensorTimes[];
 }
 
-export interface AccuracyRun {
+/** All loads on one server. */
+export interface Sweep {
+  readonly subject: string;
+  readonly what: string;
   readonly at: string;
+  /** Of a point, or longer where there were few requests. */
   readonly seconds: number;
-  readonly methods: readonly string[];
+  readonly capacityRps: number;
   readonly points: readonly AccuracyPoint[];
+}
+
+export interface AccuracyRun {
+  readonly sweeps: readonly Sweep[];
 }
 
 export function clientTimes(view: ClientView): ClientTimes {
   const us = (times: Float64Array, share: number) => quantileOf(times, share) / NS_PER_US;
   return {
     requests: view.requests,
+    turnsBesides: view.turnsBesides ?? 0,
     unanswered: view.unanswered,
     rps: view.requests / view.seconds,
     busyRatio: view.busyRatio,
@@ -56,10 +65,10 @@ export function clientTimes(view: ClientView): ClientTimes {
   };
 }
 
-export function sensorTimes({ method, unit, requests, windowNs, dropped, latency }: Snapshot): SensorTimes {
+export function sensorTimes(way: string, { unit, requests, windowNs, dropped, latency }: Snapshot): SensorTimes {
   const us = (share: number) => latency.quantileNs(share) / NS_PER_US;
   return {
-    method,
+    way,
     unit,
     requests,
     rps: requests / (windowNs / NS_PER_S),

@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { startHaproxy, startMemcached } from '../../test/kernel/support/more-servers.ts';
+import type { TargetSpec } from '../../src/sensor/target-spec.ts';
+import { startDnsmasq, startHaproxy, startMemcached } from '../../test/kernel/support/more-servers.ts';
 import { RawClient } from '../../test/kernel/support/raw-client.ts';
 import { type Server, startNginx, startRedis } from '../../test/kernel/support/servers.ts';
 import type { ClientView, LoadPlan, OpenLoopClient, Protocol } from './open-loop.ts';
@@ -16,11 +17,14 @@ export interface Subject {
   readonly name: string;
   /** What is asked of it, in a few words. */
   readonly what: string;
+  /** Whether each request has a connection of its own. */
+  readonly connectionARequest?: true;
   start(client: OpenLoopClient): Promise<RunningSubject>;
 }
 
 export interface RunningSubject {
-  readonly port: number;
+  /** What a sensor is opened for. */
+  readonly target: Omit<TargetSpec, 'name'>;
   /** Every process of it, to be kept off the client's CPU. */
   readonly pids: readonly number[];
   load(plan: LoadPlan, cpu: number): Promise<ClientView>;
@@ -34,7 +38,31 @@ export const SUBJECTS: readonly Subject[] = [
     start: async (client) => {
       const server = await startRedis();
       await exchange(server.port, 'SET key 1234\r\n', '+OK\r\n');
-      return underClient(server, client, { protocol: 'redis', connections: 64 });
+      return underClient(server, client, { protocol: 'redis', connections: 64, argument: 'GET key' });
+    },
+  },
+  {
+    name: 'redis-lrange',
+    what: 'LRANGE of 300 elements',
+    start: async (client) => {
+      const server = await startRedis();
+      await exchange(server.port, `RPUSH list${' element'.repeat(300)}\r\n`, ':300\r\n');
+      return underClient(server, client, { protocol: 'redis', connections: 64, argument: 'LRANGE list 0 299' });
+    },
+  },
+  {
+    name: 'redis-unix',
+    what: 'LRANGE of 300 elements by a Unix-domain socket',
+    start: async (client) => {
+      const path = join(tmpdir(), `tailgov-accuracy-${process.pid}.sock`);
+      const server = await startRedis('--unixsocket', path);
+      await exchange(server.port, `RPUSH list${' element'.repeat(300)}\r\n`, ':300\r\n');
+      const how = { protocol: 'redis', connections: 64, argument: 'LRANGE list 0 299' } as const;
+      const stop = async () => {
+        await server.stop();
+        rmSync(path, { force: true });
+      };
+      return { ...underClient(server, client, { ...how, at: path }), target: { unix: path }, stop };
     },
   },
   {
@@ -43,7 +71,18 @@ export const SUBJECTS: readonly Subject[] = [
     start: async (client) => {
       const server = await startMemcached(4);
       await exchange(server.port, `set key 0 0 32\r\n${'x'.repeat(32)}\r\n`, 'STORED\r\n');
-      return underClient(server, client, { protocol: 'memcached', connections: 64 });
+      return underClient(server, client, { protocol: 'memcached', connections: 64, argument: 'key' });
+    },
+  },
+  {
+    name: 'memcached-multiget',
+    what: 'get of 100 values of 32 bytes at once, 4 threads',
+    start: async (client) => {
+      const server = await startMemcached(4);
+      const keys = Array.from({ length: 100 }, (_, index) => `key${index}`);
+      const sets = keys.map((key) => `set ${key} 0 0 32\r\n${'x'.repeat(32)}\r\n`);
+      await exchange(server.port, sets.join(''), 'STORED\r\n'.repeat(keys.length));
+      return underClient(server, client, { protocol: 'memcached', connections: 64, argument: keys.join(' ') });
     },
   },
   {
@@ -61,6 +100,7 @@ export const SUBJECTS: readonly Subject[] = [
   {
     name: 'nginx-close',
     what: '256 bytes, a connection a request',
+    connectionARequest: true,
     start: async (client) =>
       underClient(await nginxWithFile(256), client, { protocol: 'http-close', connections: 64, argument: '/file' }),
   },
@@ -89,18 +129,39 @@ export const SUBJECTS: readonly Subject[] = [
     start: async (client) =>
       underClient(await nodeServer('inference', '10', '200'), client, { protocol: 'http', connections: 256 }),
   },
+  {
+    name: 'grpc',
+    what: 'Node, unary calls of 0.5 ms of CPU on average, exponential, up to 100 streams in flight on one connection',
+    start: async (client) =>
+      underClient(await nodeServer('grpc', '0.5'), client, { protocol: 'grpc', connections: 100, argument: '/unary' }),
+  },
+  {
+    name: 'dns',
+    what: 'dnsmasq, an address that it knows, by UDP',
+    start: async (client) => {
+      const server = await startDnsmasq();
+      const how = { protocol: 'dns', connections: 64, argument: 'example.test' } as const;
+      return { ...underClient(server, client, how), target: { ports: [server.port], protocol: 'udp' } };
+    },
+  },
   { name: 'postgresql', what: 'pgbench -S, a process a connection', start: async () => pgbench() },
 ];
 
 function underClient(
   server: Server,
   client: OpenLoopClient,
-  how: { readonly protocol: Protocol; readonly connections: number; readonly argument?: string },
+  how: {
+    readonly protocol: Protocol;
+    readonly connections: number;
+    readonly argument?: string;
+    /** Where not its port. */
+    readonly at?: string;
+  },
 ): RunningSubject {
   return {
-    port: server.port,
+    target: { ports: [server.port] },
     pids: familyOf(server.pid),
-    load: (plan, cpu) => client.run({ ...how, port: server.port }, plan, cpu),
+    load: (plan, cpu) => client.run({ at: server.port, ...how }, plan, cpu),
     stop: () => server.stop(),
   };
 }

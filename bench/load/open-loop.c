@@ -5,7 +5,9 @@
  *
  *	open-loop PROTOCOL ADDRESS PORT RATE SECONDS CONNECTIONS SEED FILE [ARGUMENT]
  *
- * PROTOCOL: redis, memcached, http, http-close, dns. ARGUMENT: the key, the path or the name that is asked for.
+ * PROTOCOL: redis, memcached, http, http-close, dns, grpc. ARGUMENT: the command, the keys, the path or the name that is
+ * asked for, / where not given. ADDRESS: of IPv4, or the path of a Unix-domain socket, whose PORT is 0.
+ * CONNECTIONS: of grpc the most streams in flight on its one connection.
  * RATE: requests a second; 0: each connection sends its next request when the reply is there (finds the capacity).
  * FILE: one record a request in the order of the replies: three u64, CLOCK_MONOTONIC in ns: due, written, done.
  * On stdout one line of JSON: what it did, and how busy it was itself.
@@ -27,22 +29,27 @@
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
 #define MAX_CONNECTIONS 4096
 #define PATIENCE_NS 5000000000ull
 
-enum protocol { REDIS, MEMCACHED, HTTP, HTTP_CLOSE, DNS, PROTOCOLS };
-static const char *const PROTOCOL_NAMES[PROTOCOLS] = { "redis", "memcached", "http", "http-close", "dns" };
+enum protocol { REDIS, MEMCACHED, HTTP, HTTP_CLOSE, DNS, GRPC, PROTOCOLS };
+static const char *const PROTOCOL_NAMES[PROTOCOLS] = { "redis", "memcached", "http", "http-close", "dns", "grpc" };
 
 struct connection {
 	int fd;
 	bool busy;
 	bool connecting;
 	uint64_t due_ns, written_ns;
-	/* Of the reply: what is still to come after the head (-1: the head is not complete), and the head so far. */
+	/* Of the reply: its bytes after the head, or its lines, that are still to come (-1: the head is not complete). */
 	int64_t left;
+	/* Lines so far. */
+	int64_t lines;
+	/* Of grpc. */
+	uint32_t stream;
 	size_t head_length;
 	char head[2048];
 };
@@ -52,8 +59,12 @@ struct record {
 };
 
 static enum protocol protocol;
-static struct sockaddr_in address;
-static char request[1024];
+static union {
+	struct sockaddr any;
+	struct sockaddr_in in;
+	struct sockaddr_un un;
+} address;
+static char request[4096];
 static size_t request_length;
 static struct connection connections[MAX_CONNECTIONS];
 static int connection_count, epoll_fd;
@@ -62,6 +73,8 @@ static struct record *records;
 static size_t record_count, record_room;
 static uint64_t failures, busy_ns;
 static bool closed_loop, over;
+/* Of memcached: all of them are there. */
+static int key_count;
 
 static void die(const char *what)
 {
@@ -77,6 +90,10 @@ static uint64_t now_ns(void)
 	return time.tv_sec * 1000000000ull + time.tv_nsec;
 }
 
+static void end_request(struct connection *connection, uint64_t done_ns);
+
+#include "http2-client.h"
+
 /* xorshift64*, Vigna 2016: uniform in (0, 1]. */
 static double uniform(uint64_t *state)
 {
@@ -86,14 +103,37 @@ static double uniform(uint64_t *state)
 	return ((*state * 2685821657736338717ull >> 11) + 1) / 9007199254740992.0;
 }
 
+static int count_of(const char *text, char what)
+{
+	int count = 0;
+
+	while ((text = strchr(text, what))) {
+		count++;
+		text++;
+	}
+	return count;
+}
+
 static void make_request(const char *argument)
 {
+	if (strlen(argument) > sizeof(request) / 4)
+		die("argument is too long");
 	switch (protocol) {
-	case REDIS:
-		request_length = sprintf(request, "*2\r\n$3\r\nGET\r\n$%zu\r\n%s\r\n", strlen(argument), argument);
+	case REDIS: {
+		char *words = strdup(argument);
+
+		request_length = sprintf(request, "*%d\r\n", count_of(argument, ' ') + 1);
+		for (char *word = strtok(words, " "); word; word = strtok(NULL, " "))
+			request_length += sprintf(request + request_length, "$%zu\r\n%s\r\n", strlen(word), word);
+		free(words);
 		break;
+	}
 	case MEMCACHED:
 		request_length = sprintf(request, "get %s\r\n", argument);
+		key_count = count_of(argument, ' ') + 1;
+		break;
+	case GRPC:
+		request_length = grpc_request(request, argument);
 		break;
 	case HTTP:
 	case HTTP_CLOSE:
@@ -126,14 +166,18 @@ static void open_connection(struct connection *connection)
 	struct epoll_event event = { .events = EPOLLIN | EPOLLOUT | EPOLLET, .data.ptr = connection };
 	int one = 1;
 
-	connection->fd = socket(AF_INET, (protocol == DNS ? SOCK_DGRAM : SOCK_STREAM) | SOCK_NONBLOCK, 0);
+	connection->fd = socket(address.any.sa_family, (protocol == DNS ? SOCK_DGRAM : SOCK_STREAM) | SOCK_NONBLOCK, 0);
 	if (connection->fd < 0)
 		die("socket");
-	if (protocol != DNS && setsockopt(connection->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)))
+	if (address.any.sa_family == AF_INET && protocol != DNS &&
+	    setsockopt(connection->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)))
 		die("TCP_NODELAY");
-	connection->connecting = connect(connection->fd, (struct sockaddr *)&address, sizeof(address)) != 0;
+	connection->connecting = connect(connection->fd, &address.any,
+					 address.any.sa_family == AF_UNIX ? sizeof(address.un) : sizeof(address.in)) != 0;
 	if (connection->connecting && errno != EINPROGRESS)
 		die("connect");
+	if (protocol == GRPC && !connection->connecting)
+		greet(connection->fd);
 	if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, connection->fd, &event))
 		die("epoll_ctl");
 }
@@ -143,7 +187,10 @@ static void write_request(struct connection *connection)
 	ssize_t written;
 
 	connection->left = -1;
+	connection->lines = 0;
 	connection->head_length = 0;
+	if (protocol == GRPC)
+		connection->stream = next_stream(request, connection - connections);
 	connection->written_ns = now_ns();
 	written = send(connection->fd, request, request_length, MSG_NOSIGNAL);
 	if (written != (ssize_t)request_length)
@@ -181,42 +228,71 @@ static void end_request(struct connection *connection, uint64_t done_ns)
 		idle[idle_count++] = connection - connections;
 }
 
+/* The lines of a reply, by its first one. A value of Redis is told in two lines, one of memcached after a line of its own. */
+static int64_t lines_of(const char *first)
+{
+	if (protocol == MEMCACHED)
+		return strncmp(first, "VALUE", 5) ? 1 : 2 * key_count + 1;
+	if (first[0] == '-') {
+		fprintf(stderr, "open-loop: %.60s\n", first);
+		exit(1);
+	}
+	if (first[0] == '*')
+		return 1 + 2 * atoll(first + 1);
+	return first[0] == '$' && first[1] != '-' ? 2 : 1;
+}
+
 /* The bytes that follow the head, or -1 while the head is not complete. */
 static int64_t body_length(struct connection *connection)
 {
 	char *head = connection->head, *end, *field;
 
-	head[connection->head_length] = 0;
-	switch (protocol) {
-	case REDIS:
-		end = strstr(head, "\r\n");
-		if (!end)
-			return -1;
-		if (head[0] != '$')
-			return 0;
-		if (atoll(head + 1) < 0)
-			return 0;
-		return end + 2 + atoll(head + 1) + 2 - head - (int64_t)connection->head_length;
-	case MEMCACHED:
-		/* VALUE key flags bytes, the value, END. A key that is not there: END alone. */
-		end = strstr(head, "\r\n");
-		if (!end)
-			return -1;
-		if (strncmp(head, "VALUE", 5))
-			return 0;
-		field = strrchr(strtok(strdupa(head), "\r"), ' ');
-		return end + 2 + atoll(field + 1) + 2 + 5 - head - (int64_t)connection->head_length;
-	default:
-		end = strstr(head, "\r\n\r\n");
-		if (!end)
-			return -1;
-		field = strcasestr(head, "\r\ncontent-length:");
-		if (!field || strncmp(head, "HTTP/1.1 200", 12)) {
-			fprintf(stderr, "open-loop: no 200 with a Content-Length: %.60s\n", head);
-			exit(1);
-		}
-		return end + 4 + atoll(field + 17) - head - (int64_t)connection->head_length;
+	end = strstr(head, "\r\n\r\n");
+	if (!end)
+		return -1;
+	field = strcasestr(head, "\r\ncontent-length:");
+	if (!field || strncmp(head, "HTTP/1.1 200", 12)) {
+		fprintf(stderr, "open-loop: no 200 with a Content-Length: %.60s\n", head);
+		exit(1);
 	}
+	return end + 4 + atoll(field + 17) - head - (int64_t)connection->head_length;
+}
+
+static size_t append_to_head(struct connection *connection, const char *bytes, size_t length)
+{
+	size_t room = sizeof(connection->head) - 1 - connection->head_length;
+	size_t copied = length < room ? length : room;
+
+	memcpy(connection->head + connection->head_length, bytes, copied);
+	connection->head_length += copied;
+	connection->head[connection->head_length] = 0;
+	return copied;
+}
+
+/* Whether the reply is complete with these bytes. */
+static bool take_bytes(struct connection *connection, const char *bytes, size_t length)
+{
+	bool by_line = protocol == REDIS || protocol == MEMCACHED;
+
+	if (protocol == DNS)
+		return true;
+	if (by_line) {
+		for (const char *at = bytes; (at = memchr(at, '\n', bytes + length - at)); at++)
+			connection->lines++;
+		if (connection->left < 0)
+			append_to_head(connection, bytes, length);
+		if (connection->left < 0 && connection->lines > 0)
+			connection->left = lines_of(connection->head);
+		return connection->left >= 0 && connection->lines >= connection->left;
+	}
+	if (connection->left < 0) {
+		length -= append_to_head(connection, bytes, length);
+		connection->left = body_length(connection);
+		if (connection->left < 0)
+			return false;
+	}
+	connection->left -= length;
+	return connection->left <= 0;
 }
 
 static void read_reply(struct connection *connection)
@@ -225,7 +301,6 @@ static void read_reply(struct connection *connection)
 
 	while (connection->busy && !connection->connecting) {
 		ssize_t length = recv(connection->fd, buffer, sizeof(buffer), 0);
-		size_t copied;
 
 		if (length < 0 && (errno == EAGAIN || errno == EINTR))
 			return;
@@ -233,22 +308,7 @@ static void read_reply(struct connection *connection)
 			fprintf(stderr, "open-loop: the server closed a connection in a reply\n");
 			exit(1);
 		}
-		if (protocol == DNS) {
-			end_request(connection, now_ns());
-			return;
-		}
-		if (connection->left < 0) {
-			copied = sizeof(connection->head) - 1 - connection->head_length;
-			copied = (size_t)length < copied ? (size_t)length : copied;
-			memcpy(connection->head + connection->head_length, buffer, copied);
-			connection->head_length += copied;
-			connection->left = body_length(connection);
-			if (connection->left < 0)
-				continue;
-			length -= copied;
-		}
-		connection->left -= length;
-		if (connection->left <= 0)
+		if (take_bytes(connection, buffer, length))
 			end_request(connection, now_ns());
 	}
 }
@@ -273,10 +333,15 @@ static bool serve_connections(void)
 				die("connect");
 			}
 			connection->connecting = false;
+			/* Before any answer to what the server says first. */
+			if (protocol == GRPC)
+				greet(connection->fd);
 			if (connection->busy)
 				write_request(connection);
 		}
-		if (connection->busy && (events[i].events & EPOLLIN))
+		if (protocol == GRPC)
+			read_streams(connections);
+		else if (connection->busy && (events[i].events & EPOLLIN))
 			read_reply(connection);
 	}
 	if (count > 0)
@@ -343,14 +408,21 @@ int main(int count, char **arguments)
 		return 2;
 	}
 	setrlimit(RLIMIT_NOFILE, &limit);
-	address.sin_family = AF_INET;
-	address.sin_port = htons(atoi(arguments[3]));
-	if (inet_pton(AF_INET, arguments[2], &address.sin_addr) != 1)
-		die("address");
-	make_request(count > 9 ? arguments[9] : protocol == HTTP || protocol == HTTP_CLOSE ? "/" : "key");
+	if (arguments[2][0] == '/') {
+		address.un.sun_family = AF_UNIX;
+		strncpy(address.un.sun_path, arguments[2], sizeof(address.un.sun_path) - 1);
+	} else {
+		address.in.sin_family = AF_INET;
+		address.in.sin_port = htons(atoi(arguments[3]));
+		if (inet_pton(AF_INET, arguments[2], &address.in.sin_addr) != 1)
+			die("address");
+	}
+	make_request(count > 9 ? arguments[9] : "/");
 	epoll_fd = epoll_create1(0);
 	for (int i = 0; i < connection_count; i++) {
-		if (protocol != HTTP_CLOSE)
+		if (protocol == GRPC && i > 0)
+			connections[i].fd = connections[0].fd;
+		else if (protocol != HTTP_CLOSE)
 			open_connection(&connections[i]);
 		idle[idle_count++] = i;
 	}

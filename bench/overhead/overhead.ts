@@ -1,19 +1,26 @@
 /**
  * What measuring costs a saturated server. Redis and nginx are driven as fast as they can by one client, with nothing
  * attached and with each way to measure in turn, the order turning from round to round; each run is compared with the one of
- * the same round in which nothing was attached.
+ * the same round in which nothing was attached. Then the kernel's own accounting tells what the programs of each way take a
+ * request. In the guest, whose kernel has fentry and whose CPUs are emulated, the same with fewer rounds.
  *
- *   npx tsx bench/overhead/overhead.ts [--rounds 10] [--seconds 2] [--out FILE.json]
+ *   npx tsx bench/overhead/overhead.ts [--rounds 10] [--seconds 2] [--no-guest] [--guest-only] [--out dist/overhead.json]
  *
- * As root, on a machine that is quiet. `npm run bench:overhead` runs it whole.
+ * As root, on a machine that is quiet. `npm run bench:overhead` runs it whole, some ten minutes, and writes its tables into
+ * docs/performance.md.
  */
-import { writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { chooseMethodHere } from '../../src/sensor/probe-kernel.ts';
 import { buildBpf } from '../../test/kernel/support/build-bpf.ts';
-import { OpenLoopClient } from '../accuracy/open-loop.ts';
+import { OpenLoopClient, quantileOf } from '../accuracy/open-loop.ts';
 import { pinTo, type RunningSubject, SUBJECTS } from '../accuracy/subjects.ts';
-import { quantileOf } from '../accuracy/open-loop.ts';
-import { summaryOf } from './spread.ts';
+import { ProbeAccounting } from '../probe-accounting.ts';
+import { runInGuest } from './guest.ts';
+import type { OverheadRun, OverheadRuns, WayRuns } from './overhead-runs.ts';
+import { linesOf, writeTables } from './report.ts';
+import { mountTracefs } from './tracefs.ts';
 import { usableWays, type Way } from './ways.ts';
 
 const SERVER_CPU = 0;
@@ -24,73 +31,114 @@ const { values } = parseArgs({
   options: {
     rounds: { type: 'string', default: '10' },
     seconds: { type: 'string', default: '2' },
-    out: { type: 'string' },
+    out: { type: 'string', default: fileURLToPath(new URL('../../dist/overhead.json', import.meta.url)) },
+    'no-guest': { type: 'boolean', default: false },
+    'guest-only': { type: 'boolean', default: false },
   },
 });
 const rounds = Number(values.rounds);
 const seconds = Number(values.seconds);
 
-export interface OverheadRun {
-  readonly rps: number;
-  readonly p99Us: number;
-  /** CPU time of the process that reads, as a share of one CPU; 0 where nothing reads. */
-  readonly readerRatio: number;
+const before = existsSync(values.out) ? (JSON.parse(readFileSync(values.out, 'utf8')) as OverheadRuns) : {};
+let found: OverheadRuns = before;
+if (!values['guest-only']) keep({ here: await measureHere() });
+if (!values['no-guest']) {
+  try {
+    keep({ guest: { at: new Date().toISOString(), ...(await runInGuest()) } });
+  } catch (error) {
+    console.error('the guest FAILED; again: npm run bench:overhead -- --guest-only', error);
+    process.exitCode = 1;
+  }
+}
+await writeTables(found);
+
+function keep(more: OverheadRuns): void {
+  found = { ...found, ...more };
+  writeFileSync(values.out, `${JSON.stringify(found)}\n`);
+  for (const part of [more.here, more.guest])
+    if (part !== undefined) for (const line of linesOf(part)) console.log(line);
 }
 
-const bpf = buildBpf();
-const client = new OpenLoopClient();
-const found: { subject: string; way: string; runs: readonly OverheadRun[] }[] = [];
-try {
-  for (const subject of SUBJECTS.filter(({ name }) => NAMES.includes(name))) {
-    const running = await subject.start(client);
-    try {
-      pinTo(SERVER_CPU, running.pids);
-      const ways = await usableWays(running.port, bpf.directory);
-      await running.load({ rate: 0, seconds, seed: 1 }, CLIENT_CPU);
-      const runs = new Map(ways.map(({ name }): [string, OverheadRun[]] => [name, []]));
-      for (let round = 0; round < rounds; round++) {
-        const turned = [...ways.slice(round % ways.length), ...ways.slice(0, round % ways.length)];
-        for (const way of turned) runs.get(way.name)!.push(await measure(way, running));
+async function measureHere(): Promise<NonNullable<OverheadRuns['here']>> {
+  const bpf = buildBpf();
+  const client = new OpenLoopClient();
+  const unmount = mountTracefs();
+  const accounting = new ProbeAccounting(chooseMethodHere('auto').method.name);
+  try {
+    const subjects = [];
+    for (const subject of SUBJECTS.filter(({ name }) => NAMES.includes(name))) {
+      const running = await subject.start(client);
+      try {
+        pinTo(SERVER_CPU, running.pids);
+        const server = { port: running.target.ports![0]!, pid: running.pids[0]! };
+        const ways = await usableWays(server, bpf.directory);
+        subjects.push({ subject: subject.name, ways: await alternate(running, ways, accounting) });
+      } finally {
+        await running.stop();
       }
-      report(subject.name, runs);
-      for (const [way, of] of runs) found.push({ subject: subject.name, way, runs: of });
-    } finally {
-      await running.stop();
     }
+    return { at: new Date().toISOString(), rounds, seconds, subjects };
+  } finally {
+    accounting.remove();
+    unmount();
+    client.remove();
+    bpf.remove();
   }
-  if (values.out !== undefined) writeFileSync(values.out, `${JSON.stringify(found, null, 1)}\n`);
-} finally {
-  client.remove();
-  bpf.remove();
+}
+
+async function alternate(
+  running: RunningSubject,
+  ways: readonly Way[],
+  accounting: ProbeAccounting,
+): Promise<readonly WayRuns[]> {
+  await running.load({ rate: 0, seconds, seed: 1 }, CLIENT_CPU);
+  const runs = new Map(ways.map(({ name }): [string, OverheadRun[]] => [name, []]));
+  for (let round = 0; round < rounds; round++) {
+    const turned = [...ways.slice(round % ways.length), ...ways.slice(0, round % ways.length)];
+    for (const way of turned) runs.get(way.name)!.push(await measure(way, running));
+    console.log(`round ${round + 1} of ${rounds}`);
+  }
+  const found: WayRuns[] = [];
+  for (const way of ways) {
+    const cost = way.name === 'nothing' ? {} : { nsARequest: await account(way, running, accounting) };
+    found.push({ way: way.name, runs: runs.get(way.name)!, ...cost });
+  }
+  return found;
 }
 
 async function measure(way: Way, running: RunningSubject): Promise<OverheadRun> {
   const attached = await way.attach();
   try {
-    const before = attached.cpuMs();
+    const cpuMs = () => attached?.cpuMs() ?? 0;
+    const beforeMs = cpuMs();
+    let afterMs = beforeMs;
+    // What comes after the load, such as the last events, is not counted, and neither is what we make of it.
+    const timer = setTimeout(() => (afterMs = cpuMs()), seconds * 1000);
     const view = await running.load({ rate: 0, seconds, seed: 1 }, CLIENT_CPU);
-    const readerRatio = (attached.cpuMs() - before) / (seconds * 1000);
-    return { rps: view.requests / view.seconds, p99Us: quantileOf(view.fromWriteNs, 0.99) / 1000, readerRatio };
+    clearTimeout(timer);
+    return {
+      rps: view.requests / view.seconds,
+      p99Us: quantileOf(view.fromWriteNs, 0.99) / 1000,
+      readerRatio: (afterMs - beforeMs) / (seconds * 1000),
+    };
   } finally {
-    await attached.detach();
+    await attached?.detach();
   }
 }
 
-function report(subject: string, runs: ReadonlyMap<string, readonly OverheadRun[]>): void {
-  const nothing = runs.get('nothing')!;
-  console.log(
-    `\n${subject}: ${summaryOf(
-      nothing.map(({ rps }) => rps),
-      0,
-    )} requests/s with nothing attached`,
-  );
-  for (const [way, of] of runs) {
-    if (way === 'nothing') continue;
-    const ratios = of.map(({ rps }, round) => rps / nothing[round]!.rps);
-    const tails = of.map(({ p99Us }, round) => p99Us / nothing[round]!.p99Us);
-    const readers = of.map(({ readerRatio }) => 100 * readerRatio);
-    console.log(
-      `  ${way.padEnd(22)} throughput ÷ nothing ${summaryOf(ratios, 3)}; p99 ÷ nothing ${summaryOf(tails, 3)}; reader ${summaryOf(readers, 1)} % of a CPU`,
+/** Of the programs alone, in ns a request; accounting slows everything down, so it is a run of its own. */
+async function account(way: Way, running: RunningSubject, accounting: ProbeAccounting) {
+  let attached: Awaited<ReturnType<Way['attach']>>;
+  let requests = 0;
+  try {
+    const { grossNs, netNs } = await accounting.measureForeign(
+      async () => (attached = await way.attach()),
+      async () => {
+        ({ requests } = await running.load({ rate: 0, seconds, seed: 1 }, CLIENT_CPU));
+      },
     );
+    return { gross: grossNs / requests, net: netNs / requests };
+  } finally {
+    await attached?.detach();
   }
 }

@@ -1,96 +1,98 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { SensorError } from '../../src/core/errors.ts';
-import { openSensor } from '../../src/sensor/open-sensor.ts';
+import { fileURLToPath } from 'node:url';
 import { METHOD_CHOICES } from '../../src/sensor/probe-methods.ts';
+import { compileBpf } from '../../test/kernel/support/build-bpf.ts';
+import { processCpuMs } from '../accuracy/process-cpu.ts';
 
 /** A way to measure a server, or none. */
 export interface Way {
   readonly name: string;
-  attach(): Promise<Attached>;
+  /** Undefined where nothing is attached. */
+  attach(): Promise<Attached | undefined>;
 }
 
+/** Somebody who measures, in a process of its own. */
 export interface Attached {
-  /** CPU time of whoever reads, so far, in ms. */
+  /** CPU time so far, in ms. */
   cpuMs(): number;
   detach(): Promise<void>;
 }
 
-const READ_EVERY_MS = 100;
+/** The server that is measured. */
+export interface Measured {
+  readonly port: number;
+  readonly pid: number;
+}
+
+const ATTACH_TIMEOUT_MS = 30_000;
 
 /** What can be attached on this kernel, nothing first. */
-export async function usableWays(port: number, objectDirectory: string): Promise<readonly Way[]> {
+export async function usableWays(server: Measured, objectDirectory: string): Promise<readonly Way[]> {
+  const events = join(objectDirectory, 'ring-events.o');
+  compileBpf(fileURLToPath(new URL('ring-events.bpf.c', import.meta.url)), events);
   const ways: Way[] = [
-    { name: 'nothing', attach: () => Promise.resolve({ cpuMs: () => 0, detach: () => Promise.resolve() }) },
-    ...METHOD_CHOICES.filter((method) => method !== 'auto').map((method): Way => ({
+    ...METHOD_CHOICES.filter((method) => method !== 'auto').map((method) => ({
       name: method,
-      attach: () => {
-        const sensor = openSensor({ targets: [{ name: 'subject', ports: [port] }], method, objectDirectory });
-        const reading = setInterval(() => sensor.read(), READ_EVERY_MS);
-        const detach = () => {
-          clearInterval(reading);
-          sensor.close();
-          return Promise.resolve();
-        };
-        return Promise.resolve({ cpuMs: ownCpuMs, detach });
-      },
+      attach: () => attachReader('sensor', method, String(server.port), objectDirectory),
     })),
-    { name: 'bpftrace', attach: () => bpftrace(port) },
+    { name: 'bpftrace', attach: () => attachBpftrace(server.port) },
+    { name: 'an event a request', attach: () => attachReader('events', events, String(server.pid)) },
   ];
-  const usable: Way[] = [];
+  const usable: Way[] = [{ name: 'nothing', attach: () => Promise.resolve(undefined) }];
   for (const way of ways) {
     try {
-      await (await way.attach()).detach();
+      await (await way.attach())!.detach();
       usable.push(way);
     } catch (error) {
-      if (!(error instanceof SensorError) && !(error instanceof Error && 'code' in error)) throw error;
+      if (!(error instanceof NotAttached)) throw error;
       console.log(`not here: ${way.name}: ${error.message}`);
     }
   }
   return usable;
 }
 
-function ownCpuMs(): number {
-  const { user, system } = process.cpuUsage();
-  return (user + system) / 1000;
+class NotAttached extends Error {}
+
+async function attachReader(...args: string[]): Promise<Attached> {
+  const program = fileURLToPath(new URL('reader.ts', import.meta.url));
+  const child = spawn(process.execPath, ['--import', 'tsx', program, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+  return attachedOnce(child, 'ready', 'SIGKILL');
 }
 
 /** From arrival to the next send, as a histogram of powers of two: what a script of two lines gives. Needs tracefs mounted. */
-async function bpftrace(port: number): Promise<Attached> {
+async function attachBpftrace(port: number): Promise<Attached> {
   const script = `
+BEGIN { printf("ready\\n"); }
 tracepoint:sock:sk_data_ready { $sk = (struct sock *)args->skaddr; if ($sk->__sk_common.skc_num == ${port}) { @arrived[args->skaddr] = nsecs; } }
 tracepoint:sock:sock_send_length { $at = @arrived[args->sk]; if ($at) { @latency_ns = hist(nsecs - $at); delete(@arrived[args->sk]); } }`;
-  const child = spawn('bpftrace', ['-e', script], { stdio: ['ignore', 'pipe', 'pipe'] });
-  await attachedIn(child);
-  return {
-    cpuMs: () => cpuMsOf(child.pid!),
-    detach: async () => {
-      const exit = once(child, 'exit');
-      child.kill('SIGINT');
-      await exit;
-    },
+  const child = spawn('bpftrace', ['-B', 'line', '-e', script], { stdio: ['ignore', 'pipe', 'pipe'] });
+  return attachedOnce(child, 'ready', 'SIGINT');
+}
+
+/** @throws NotAttached with the last that it said, where it ends before it says the word */
+async function attachedOnce(child: ChildProcess, word: string, end: NodeJS.Signals): Promise<Attached> {
+  let said = '';
+  child.stderr!.on('data', (text: Buffer) => (said = `${said}${text.toString()}`.slice(-2000)));
+  const exited = new Promise<void>((resolve) => void child.once('close', () => resolve()));
+  const failed = once(child, 'error').then(([error]) => Promise.reject(new NotAttached((error as Error).message)));
+  const ready = async () => {
+    for await (const line of createInterface(child.stdout!)) if (line === word) return true;
+    return false;
   };
-}
-
-/** It says `Attaching N probes...`, and is then about to. */
-async function attachedIn(child: ChildProcess): Promise<void> {
-  await Promise.race([
-    once(child.stdout!, 'data'),
-    once(child, 'error').then(([error]) => Promise.reject(error as Error)),
-    once(child, 'exit').then(([code]) =>
-      Promise.reject(Object.assign(new Error(`bpftrace ended`), { code: String(code) })),
-    ),
-  ]);
-  await sleep(1500);
-}
-
-const CLOCK_TICK_MS = 10;
-
-/** Fields 14 and 15 of /proc/PID/stat, see proc(5). */
-function cpuMsOf(pid: number): number {
-  const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  return (Number(fields[11]) + Number(fields[12])) * CLOCK_TICK_MS;
+  const there = await Promise.race([ready(), failed, sleep(ATTACH_TIMEOUT_MS, false)]);
+  failed.catch(() => undefined);
+  const detach = async () => {
+    child.kill(end);
+    await exited;
+  };
+  if (!there) {
+    await detach();
+    throw new NotAttached(`it does not measure: ${said.trim().split('\n').slice(-3).join(' ')}`);
+  }
+  child.stdout!.resume();
+  return { cpuMs: () => processCpuMs(child.pid!) ?? 0, detach };
 }
