@@ -77,7 +77,7 @@ tracepoint:sock:sock_send_length { $at = @arrived[args->sk]; if ($at) { @latency
 async function attachedOnce(child: ChildProcess, word: string, end: NodeJS.Signals): Promise<Attached> {
   let said = '';
   child.stderr!.on('data', (text: Buffer) => (said = `${said}${text.toString()}`.slice(-2000)));
-  const exited = new Promise<void>((resolve) => void child.once('close', () => resolve()));
+  const exited = new Promise<void>((resolve) => void child.once('exit', () => resolve()));
   const failed = once(child, 'error').then(([error]) => Promise.reject(new NotAttached((error as Error).message)));
   const ready = async () => {
     for await (const line of createInterface(child.stdout!)) if (line === word) return true;
