@@ -1,13 +1,9 @@
-import { existsSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { Command } from 'commander';
-import { stringify } from 'yaml';
-import { controllers } from '../compose/controllers.ts';
 import { UsageError } from '../core/errors.ts';
 import { formatNs, formatQuantile, NS_PER_S, parseDurationNs } from '../core/units.ts';
-import { loadPolicy } from '../policy/load-policy.ts';
-import { readYamlFile } from '../policy/yaml-file.ts';
 import { xeonSilver4114 } from '../plant/servers.ts';
 import { objectiveOption } from '../study/objective.ts';
 import { serverFrom } from '../study/scenario.ts';
@@ -16,10 +12,19 @@ import { runTasks } from '../study/sweep/run-tasks.ts';
 import { namesOfLoad, type SweepCell, sweepCells } from '../study/sweep/sweep-cell.ts';
 import type { PolicyReference, SweepTask } from '../study/sweep/sweep-task.ts';
 import { type Parameters, type Score, scoreOf, tunable, tuneParameters, type Tried } from '../study/tune-policy.ts';
+import { durationOption } from './duration-option.ts';
 import { packageVersion } from './package-root.ts';
+import { type TuneLiveOptions, tunePolicyLive } from './policy-tune-live.ts';
 import { policyFile, readyPolicies } from './ready-policies.ts';
+import { runtimeOption } from './runtime-directory.ts';
 import { seedsFrom, sweepProgram, untilInterrupted } from './simulate-sweep.ts';
+import { describedPolicy, refuseOverwriting, tunablePolicy } from './tunable-policy.ts';
 import { wholeNumber } from './whole-number.ts';
+
+const LIVE_ONLY = ['bounds', 'block', 'warmup', 'limit'];
+const SIMULATED_ONLY = ['policy', 'workload', 'trace', 'recording', 'slo', 'power'].concat([
+  ...['duration', 'cores', 'seed', 'seeds', 'threads'],
+]);
 
 interface TuneOptions {
   readonly policy: string;
@@ -45,7 +50,7 @@ const collect = (value: string, before: readonly string[] = []): readonly string
 export function policyTuneCommand(): Command {
   return new Command('tune')
     .description(
-      'Search a policy’s parameters in simulation: the least energy that keeps the SLO in every compliance window',
+      'Search a policy’s parameters, in simulation or live: the least energy that keeps the SLO in every compliance window',
     )
     .option('--policy <file>', `where to start; its controller is one of ${Object.keys(tunable).join(', ')}`, 'pid')
     .option('--workload <name>', 'what the service is like (default: "microservice"), each time it is given', collect)
@@ -62,6 +67,20 @@ export function policyTuneCommand(): Command {
     .option('--seed <number>', 'the first seed', '1')
     .option('--seeds <number>', 'so many seeds to search with, and as many others to check with', '3')
     .option('--threads <number>', 'threads (default: one for each CPU)')
+    .option(
+      '--live <service>',
+      'on the running daemon instead, from the policy that governs the service, which governs again in the end',
+    )
+    .option('--bounds <range>', '--live: what may be tried, such as setpoint=0.7..0.9, each time it is given', collect)
+    .option('--block <time>', '--live: how long each candidate governs', durationOption('--block', 2000), 120_000)
+    .option('--warmup <time>', '--live: of each block, left out of the figures', durationOption('--warmup', 0), 10_000)
+    .option(
+      '--limit <times>',
+      '--live: give up beyond so many times the late requests that the SLO tolerates',
+      limit,
+      2,
+    )
+    .addOption(runtimeOption())
     .option('--output <file>', 'the policy file to write', 'tuned.yaml')
     .option('--force', 'overwrite the file if it is there')
     .addHelpText(
@@ -71,12 +90,24 @@ Example:
   tailgov policy tune --policy pid --workload web-search --trace diurnal --output policies/mine.yaml
 
 Example: for what a real service was asked
-  tailgov policy tune --policy model --recording redis.rec --slo p99:500us`,
+  tailgov policy tune --policy model --recording redis.rec --slo p99:500us
+
+Example: on the live service, never beyond these bounds; at too many late requests, Ctrl-C or any error the policy that
+governed before governs again, also where this command is killed
+  tailgov policy tune --live cache --bounds setpoint=0.7..0.9 --block 5min --output policies/cache.yaml`,
     )
     .action(tune);
 }
 
-async function tune(options: TuneOptions): Promise<void> {
+async function tune(options: TuneOptions & Partial<TuneLiveOptions>, command: Command): Promise<void> {
+  const given = (names: readonly string[]) =>
+    names.find((name) => (command.getOptionValueSource(name) ?? 'default') === 'cli');
+  const { live } = options;
+  const lost = given(live === undefined ? LIVE_ONLY : SIMULATED_ONLY);
+  if (lost !== undefined) {
+    throw new UsageError(`--${lost}: expected ${live === undefined ? '--live with it' : 'it without --live'}`);
+  }
+  if (live !== undefined) return tunePolicyLive({ ...(options as TuneLiveOptions), live });
   const recordings = options.recording ?? [];
   const workloads = options.workload ?? (recordings.length > 0 ? [] : ['microservice']);
   const count = wholeNumber('--seeds', options.seeds, 1, 100);
@@ -85,18 +116,8 @@ async function tune(options: TuneOptions): Promise<void> {
   const threads =
     options.threads === undefined ? availableParallelism() : wholeNumber('--threads', options.threads, 1, 256);
   const file = policyFile(options.policy);
-  const { controllerName, parameters: start } = loadPolicy(file, controllers);
-  const searched = tunable[controllerName];
-  if (searched === undefined) {
-    throw new UsageError(
-      `--policy ${options.policy}: its controller ${controllerName} cannot be tuned, expected ${Object.keys(tunable).join(', ')}`,
-    );
-  }
-  if (existsSync(options.output) && options.force !== true) {
-    throw new UsageError(`--output ${options.output}: exists already, expected a new file or --force`);
-  }
-  const data = readYamlFile(file).data as Readonly<Record<string, unknown>>;
-  const textOf = (parameters: Parameters) => stringify({ ...data, parameters });
+  const { start, searched, textOf } = tunablePolicy(file, `--policy ${options.policy}`);
+  refuseOverwriting(options);
   const candidate = (parameters: Parameters): PolicyReference => ({ file, text: textOf(parameters) });
   const cellsFor = (seedsOfRuns: readonly number[]) =>
     sweepCells({
@@ -108,7 +129,7 @@ async function tune(options: TuneOptions): Promise<void> {
         ? recordings.length > 0
           ? {}
           : { durationNs: USUAL_RUN_NS }
-        : { durationNs: durationOption(options.duration) }),
+        : { durationNs: runLength(options.duration) }),
       strategy: 'frequency',
     });
   const checkCells = cellsFor(seeds.slice(count));
@@ -150,8 +171,7 @@ async function tune(options: TuneOptions): Promise<void> {
     return;
   }
   const words = howObtained({ ...outcome, cells: checkCells, seeds, count, file: options.policy });
-  const header = words.map((line) => `# ${line}\n`).join('');
-  writeFileSync(options.output, `${header}${textOf(outcome.best.parameters)}`);
+  writeFileSync(options.output, describedPolicy(words, textOf(outcome.best.parameters)));
   process.stdout.write(`${words.join('\n')}\nWritten: ${resolve(options.output)}\n`);
 }
 
@@ -195,9 +215,16 @@ function coresOf({ cores }: TuneOptions, recordings: readonly string[]): { reado
   return recordings.length > 0 ? {} : { cores: USUAL_CORES };
 }
 
-function durationOption(text: string): number {
+function runLength(text: string): number {
   const ns = parseDurationNs(text);
   if (ns === undefined || ns < NS_PER_S)
     throw new UsageError(`--duration ${text}: expected a time from 1s, such as 2min`);
   return ns;
+}
+
+/** Below 1 the search could end where the objective is kept. */
+function limit(text: string): number {
+  const times = Number(text);
+  if (!(times >= 1 && times <= 100)) throw new UsageError(`--limit ${text}: expected a number from 1 to 100`);
+  return times;
 }

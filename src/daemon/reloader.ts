@@ -6,6 +6,7 @@ import { FileWatch } from '../policy/watch-files.ts';
 import { writePolicyPath } from '../policy/write-policy-path.ts';
 import type { ChangeStatus, PolicyInUse, PolicySwap } from '../telemetry/daemon-status.ts';
 import type { Logger } from '../telemetry/logger.ts';
+import { Lease } from './lease.ts';
 
 export interface ReloaderOptions {
   readonly loader: ConfigLoader;
@@ -18,6 +19,7 @@ export interface ReloaderOptions {
 }
 
 const FILE_CHANGED = 'a file has changed';
+const SWAP_BACK_PAUSE_MS = 5000;
 
 /** By service: a policy that was swapped in, and the one that the config named then. It is over when that changes. */
 type SwappedIn = Readonly<Record<string, { readonly file: string; readonly configured: string }>>;
@@ -31,6 +33,8 @@ export class Reloader {
   readonly #watch: FileWatch;
   #running: LoadedConfig;
   #swappedIn: SwappedIn = {};
+  /** Of policies that were swapped in for a time: by service, with what was swapped in before; absent: nothing was. */
+  readonly #leases = new Map<string, { readonly lease: Lease; readonly before?: SwappedIn[string] }>();
   #policies: readonly PolicyInUse[] = [];
   #made = 0;
   #refused = 0;
@@ -79,10 +83,16 @@ export class Reloader {
   /**
    * Puts another policy in a service's place.
    *
+   * @param forMs what governed before comes back after so long, unless the same is asked again; null: it does not
    * @throws UsageError, PolicyError; and nothing has changed
    */
-  swapPolicy(service: string, file: string, persist: boolean): Promise<PolicySwap> {
+  swapPolicy(service: string, file: string, persist: boolean, forMs: number | null = null): Promise<PolicySwap> {
     return this.#oneByOne(async () => {
+      const held = this.#leases.get(service);
+      if (forMs !== null && held !== undefined && this.#swappedIn[service]?.file === file) {
+        held.lease.hold(forMs);
+        return { service, file, lasts: false };
+      }
       const { services } = this.#running.config;
       const governed = services.find(({ name }) => name === service);
       if (governed === undefined) {
@@ -90,7 +100,16 @@ export class Reloader {
         throw new UsageError(`swap the policy of ${service}: no such service, expected ${names}`);
       }
       const swappedIn = { ...this.#swappedIn, [service]: { file, configured: governed.configuredPolicy } };
-      await this.#change(swappedIn, `policy ${file} is swapped in for ${service}`);
+      const before = held === undefined ? this.#swappedIn[service] : held.before;
+      const time = forMs === null ? '' : ` for ${forMs / 1000} s, unless that is renewed`;
+      await this.#change(swappedIn, `policy ${file} is swapped in for ${service}${time}`);
+      held?.lease.drop();
+      this.#leases.delete(service);
+      if (forMs !== null) {
+        const lease = new Lease(this.#options, () => void this.#swapBack(service));
+        lease.hold(forMs);
+        this.#leases.set(service, { lease, ...(before === undefined ? {} : { before }) });
+      }
       if (persist) await this.#persist(service, file);
       const { lasts } = this.#policies.find((policy) => policy.service === service)!;
       return { service, file, lasts };
@@ -98,7 +117,25 @@ export class Reloader {
   }
 
   close(): void {
+    for (const { lease } of this.#leases.values()) lease.drop();
     this.#watch.close();
+  }
+
+  /** The time of a swap is over. Where its way back is barred by a bad file, it is tried again and again. */
+  #swapBack(service: string): Promise<void> {
+    return this.#oneByOne(async () => {
+      const over = this.#leases.get(service);
+      if (over === undefined || over.lease.held) return;
+      const { [service]: swapped, ...others } = this.#swappedIn;
+      const back = over.before === undefined ? others : { ...others, [service]: over.before };
+      try {
+        await this.#change(back, `the time of ${swapped?.file ?? 'a policy'} for ${service} is over`);
+        this.#leases.delete(service);
+      } catch (error) {
+        this.#options.log.error(`the time of a policy for ${service} is over, and it cannot go: ${messageOf(error)}`);
+        over.lease.hold(SWAP_BACK_PAUSE_MS);
+      }
+    });
   }
 
   async #persist(service: string, file: string): Promise<void> {

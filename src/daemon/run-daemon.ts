@@ -255,8 +255,8 @@ class Daemon implements ControlTarget {
     return statusLine(this.status());
   }
 
-  swapPolicy(service: string, file: string, persist: boolean): Promise<PolicySwap> {
-    return this.#reloader.swapPolicy(service, file, persist);
+  swapPolicy(service: string, file: string, persist: boolean, forMs: number | null): Promise<PolicySwap> {
+    return this.#reloader.swapPolicy(service, file, persist, forMs);
   }
 
   async #reload(): Promise<void> {

@@ -61,13 +61,14 @@ const MOST_ROUNDS = 3;
  * Searches parameter by parameter: all values of one with the others as they are, the best stays, and around again until
  * a round brings nothing. It finds a point that no single parameter can improve, not surely the best of all.
  *
- * @param evaluate scores candidates in their order; undefined where it was stopped
+ * @param evaluate scores candidates in their order; undefined, or no score at all, where it was stopped
  * @returns all that was scored, the best first
  */
 export async function tuneParameters(
   parameters: readonly TunedParameter[],
   start: Parameters,
   evaluate: (candidates: readonly Parameters[]) => Promise<readonly (Score | undefined)[]>,
+  rounds: number = MOST_ROUNDS,
 ): Promise<readonly Tried[]> {
   const tried: Tried[] = [];
   const seen = new Set<string>();
@@ -82,7 +83,7 @@ export async function tuneParameters(
     tried.sort((a, b) => (isBetter(a, b) ? -1 : isBetter(b, a) ? 1 : 0));
   };
   await tryAll([start]);
-  for (let round = 0; round < MOST_ROUNDS; round++) {
+  for (let round = 0; round < rounds; round++) {
     const before = tried[0];
     for (const { name, values } of parameters) {
       const best = tried[0];

@@ -15,8 +15,11 @@ export interface ControlClient {
   /** @param forMs governs again by itself after so long, unless asked again; absent: when it is told to */
   pause(forMs?: number): Promise<DaemonStatus>;
   resume(): Promise<DaemonStatus>;
-  /** @param file an absolute path; `persist` writes it into the config */
-  swapPolicy(service: string, file: string, persist: boolean): Promise<PolicySwap>;
+  /**
+   * @param file an absolute path; `persist` writes it into the config
+   * @param forMs what governed before comes back by itself after so long, unless asked again; absent: it does not
+   */
+  swapPolicy(service: string, file: string, persist: boolean, forMs?: number): Promise<PolicySwap>;
 }
 
 export function controlClient(socketPath: string): ControlClient {
@@ -30,8 +33,9 @@ export function controlClient(socketPath: string): ControlClient {
       return (await ask(socketPath, 'POST', `/v1/pause${query}`)) as DaemonStatus;
     },
     resume: async () => (await ask(socketPath, 'POST', '/v1/resume')) as DaemonStatus,
-    swapPolicy: async (service, file, persist) => {
+    swapPolicy: async (service, file, persist, forMs) => {
       const query = new URLSearchParams({ service, file, persist: String(persist) });
+      if (forMs !== undefined) query.set('for', `${Math.ceil(forMs)}ms`);
       return (await ask(socketPath, 'POST', `/v1/policy?${query.toString()}`)) as PolicySwap;
     },
   };

@@ -21,9 +21,10 @@ export interface ControlTarget {
   /**
    * @param file an absolute path
    * @param persist writes the file's name into the config, so that it lasts past a restart
+   * @param forMs what governed before comes back by itself after so long, unless asked again; null: it does not
    * @throws PolicyError for a bad file; UsageError for a service that is not governed
    */
-  swapPolicy(service: string, file: string, persist: boolean): Promise<PolicySwap>;
+  swapPolicy(service: string, file: string, persist: boolean, forMs: number | null): Promise<PolicySwap>;
 }
 
 type Route = (target: ControlTarget, query: URLSearchParams) => unknown;
@@ -42,7 +43,9 @@ const ROUTES: Readonly<Record<string, Route>> = {
   },
   'POST /v1/policy': (target, query) => {
     const persist = query.get('persist') === 'true';
-    return target.swapPolicy(given(query, 'service'), given(query, 'file'), persist);
+    const forMs = lifetimeMs(query.get('for'));
+    if (persist && forMs !== null) throw new BadRequest('persist=true with for=...: expected one of them');
+    return target.swapPolicy(given(query, 'service'), given(query, 'file'), persist, forMs);
   },
 };
 

@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { policyTuneCommand } from '../../src/cli/policy-tune.ts';
 import { simulateCommand } from '../../src/cli/simulate.ts';
 import { controllers } from '../../src/compose/controllers.ts';
+import { recordingHeaderLine, recordingLine } from '../../src/core/recording-format.ts';
 import { loadPolicy } from '../../src/policy/load-policy.ts';
 
 let directory: string;
@@ -69,6 +70,25 @@ describe('policy tune', () => {
     expect(text).toMatch(/# Seeds 1 to 1 to search, 2 to 2 to check\./);
     expect(loadPolicy(file(), controllers).controllerName).toBe('pid');
     expect(output).toContain(`Written: ${file()}`);
+  });
+
+  it('searches for what was recorded, with its own length and objective', { timeout: 120_000 }, async () => {
+    const recording = join(directory, 'shop.rec');
+    const about = { target: 'shop', unit: 'turn', startedAt: '2026-05-02T10:00:00.000Z', frequencyKhz: null } as const;
+    const lines = Array.from({ length: 400 }, (_, i) => recordingLine(i * 10_000_000, 0, 2_000_000));
+    const slo = { quantile: 0.99, latencyNs: 1e7 };
+    writeFileSync(recording, [recordingHeaderLine({ ...about, slo }), ...lines].join(''));
+    const args = ['--recording', recording, '--threads', '1', '--policy', 'model', '--output', file()];
+    await policyTuneCommand().parseAsync(['node', 'tailgov', ...args]);
+    const text = readFileSync(file(), 'utf8');
+    expect(text).toMatch(/# Recordings shop\.rec: the first half to search, all of it to check\./);
+    expect(text).toMatch(/# Objective p99 ≤ 10\.0 ms; 1 cores of .*; 3\.99 s a run\./);
+    expect(loadPolicy(file(), controllers).controllerName).toBe('model');
+  });
+
+  it('keeps what is for the live service apart from what is simulated', async () => {
+    await expect(tune('--bounds', 'kp=0.1..0.4')).rejects.toThrow('--bounds: expected --live with it');
+    await expect(tune('--live', 'web', '--seeds', '1')).rejects.toThrow(/--\w+: expected it without --live/);
   });
 
   it('refuses a controller that has nothing to search, and a file that is there', async () => {

@@ -147,6 +147,32 @@ describe('Reloader.swapPolicy()', () => {
     expect(reloader.status().policies[0]!.file).toBe(file('a.yaml'));
   });
 
+  it('goes back by itself after the time that was asked for, unless that is renewed', async () => {
+    write('c.yaml', fixedAt(0.7));
+    await reloader.swapPolicy('web', file('c.yaml'), false);
+    for (let renewal = 0; renewal < 3; renewal++) await reloader.swapPolicy('web', file('b.yaml'), false, 60_000);
+    // Renewing is no change.
+    expect(applied.map(({ config: { services } }) => services[0]!.policy.parameters['level'])).toEqual([0.7, 0.9]);
+    await reloader.swapPolicy('web', file('b.yaml'), false, 40);
+    // To what was swapped in before, and not to the config's.
+    await expect.poll(() => reloader.status().policies[0]!.file, { timeout: 20_000 }).toBe(file('c.yaml'));
+    expect(lastLevel()).toBe(0.7);
+    await reloader.swapPolicy('web', file('a.yaml'), false);
+    await reloader.swapPolicy('web', file('b.yaml'), false, 40);
+    await expect.poll(() => reloader.status().policies[0]!.lasts, { timeout: 20_000 }).toBe(true);
+    expect(lastLevel()).toBe(0.5);
+  });
+
+  it('stays where a swap for a time is followed by one that lasts', async () => {
+    write('c.yaml', fixedAt(0.7));
+    await reloader.swapPolicy('web', file('b.yaml'), false, 60_000);
+    await reloader.swapPolicy('web', file('c.yaml'), false, 1);
+    await reloader.swapPolicy('web', file('b.yaml'), false);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    await reloader.reload('test');
+    expect(lastLevel()).toBe(0.9);
+  });
+
   it('takes swaps one after the other, however they come', async () => {
     await Promise.all(['b.yaml', 'a.yaml', 'b.yaml'].map((name) => reloader.swapPolicy('web', file(name), false)));
     expect(applied.map(({ config: { services } }) => services[0]!.policy.parameters['level'])).toEqual([0.9, 0.5, 0.9]);

@@ -48,7 +48,8 @@ const target: ControlTarget = {
   totals: () => totals,
   pause: (forMs) => Promise.resolve(void calls.push(`pause ${forMs}`)),
   resume: () => Promise.reject(new Error('the daemon is starting: try again when it governs')),
-  swapPolicy: (service, file, persist) => {
+  swapPolicy: (service, file, persist, forMs) => {
+    if (forMs !== null) calls.push(`swap for ${forMs}`);
     if (service !== 'web') return Promise.reject(new UsageError(`no service ${service} is governed: expected web`));
     return Promise.resolve({ service, file, lasts: persist });
   },
@@ -121,6 +122,9 @@ describe('the control socket', () => {
       code: 'refused',
       message: 'no service db is governed: expected web',
     });
+    await client.swapPolicy('web', '/etc/x.yaml', false, 1500);
+    expect(calls).toEqual(['swap for 1500']);
+    await expect(client.swapPolicy('web', '/etc/x.yaml', true, 1500)).rejects.toThrow('expected one of them');
     const answer = await raw('POST /v1/policy?service=web HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n');
     expect(answer).toContain('400 Bad Request');
     expect(answer).toContain('no file given');
