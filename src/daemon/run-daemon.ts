@@ -18,6 +18,7 @@ import type { DaemonTotals } from '../telemetry/daemon-totals.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { TickHistory } from '../telemetry/tick-history.ts';
 import type { Scheduling } from './claim-cpu.ts';
+import { HeartbeatWatch } from './heartbeat-watch.ts';
 import { collectGarbageAlone, garbageCollector } from './collect-garbage.ts';
 import { DaemonTelemetry } from './daemon-telemetry.ts';
 import type { FromLoop, LoopThreadData, ToLoop } from './loop-messages.ts';
@@ -382,21 +383,17 @@ class Daemon implements ControlTarget {
 
   #watchHeartbeat(): NodeJS.Timeout {
     const beats = new Int32Array(this.#heartbeat);
-    let seen = -1;
-    let still = 0;
-    let started = false;
-    // Counted in checks, not by the clock: a suspended machine stops both threads alike.
+    const watch = new HeartbeatWatch({
+      starting: START_LIMIT_MS / HEARTBEAT_CHECK_MS,
+      governing: STUCK_AFTER_CHECKS,
+    });
     return setInterval(() => {
-      const now = Atomics.load(beats, 0);
-      // What the start has taken is not held against the loop that has just begun.
-      const begins = !started && this.#identity !== null;
-      started ||= begins;
-      still = now === seen && !begins ? still + 1 : 0;
-      seen = now;
-      if (still === 0 && this.#identity !== null) this.#manager.alive(() => this.#statusLine());
-      const limit = this.#identity === null ? START_LIMIT_MS / HEARTBEAT_CHECK_MS : STUCK_AFTER_CHECKS;
-      if (still < limit) return;
-      this.#log.fatal(`the loop thread has been stuck for ${(still * HEARTBEAT_CHECK_MS) / 1000} s: giving it up`);
+      const stuck = watch.look(Atomics.load(beats, 0), this.#identity !== null);
+      if (watch.still === 0 && this.#identity !== null) this.#manager.alive(() => this.#statusLine());
+      if (!stuck) return;
+      this.#log.fatal(
+        `the loop thread has been stuck for ${(watch.still * HEARTBEAT_CHECK_MS) / 1000} s: giving it up`,
+      );
       this.#giveUp();
     }, HEARTBEAT_CHECK_MS);
   }
