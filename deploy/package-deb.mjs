@@ -126,6 +126,7 @@ function layOut(root, stage, { version, node }) {
     ...(node ? [readFileSync(node.license)] : []),
   ];
   put(stage, `${doc}/copyright`, licenses.join('\n'));
+  put(stage, `${doc}/sbom.cdx.json`, from('dist/sbom.cdx.json'));
   put(stage, `${doc}/changelog.gz`, gzipSync(from('CHANGELOG.md'), { level: 9 }));
 }
 

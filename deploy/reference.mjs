@@ -5,6 +5,7 @@
  *   dist/man/tailgov.1
  *   dist/completions/tailgov (bash), dist/completions/_tailgov (zsh)
  *   dist/third-party-licenses.txt
+ *   dist/sbom.cdx.json
  */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
@@ -13,6 +14,7 @@ import { commandTrees } from './command-tree.mjs';
 import { bashCompletion } from './completions/bash-completion.mjs';
 import { zshCompletion } from './completions/zsh-completion.mjs';
 import { manPage } from './man/man-page.mjs';
+import { sbom } from './sbom.mjs';
 import { thirdPartyLicenses } from './third-party-licenses.mjs';
 
 /**
@@ -29,6 +31,7 @@ export async function writeReference(root) {
     'completions/tailgov': bashCompletion(commands),
     'completions/_tailgov': zshCompletion(commands),
     'third-party-licenses.txt': thirdPartyLicenses(root),
+    'sbom.cdx.json': sbom(root),
   };
   for (const [name, contents] of Object.entries(files)) {
     const file = join(root, 'dist', name);

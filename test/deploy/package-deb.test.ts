@@ -50,6 +50,7 @@ function packaged() {
       'completions/tailgov': '',
       'completions/_tailgov': '',
       'third-party-licenses.txt': 'licences\n',
+      'sbom.cdx.json': '{}\n',
     };
     for (const [name, contents] of Object.entries(built)) {
       mkdirSync(join(checkout, 'dist', name, '..'), { recursive: true });

@@ -14,6 +14,12 @@ export function tailgov(...args: string[]) {
   return spawnSync(process.execPath, [CLI, ...args], { encoding: 'utf8', timeout: 30_000 });
 }
 
+export interface StartedDaemon {
+  readonly process: ChildProcess;
+  readonly output: () => string;
+  readonly exited: Promise<number | null>;
+}
+
 /** A mock machine, a config and a runtime directory in a folder of their own. */
 export class Bench {
   readonly folder = mkdtempSync(join(tmpdir(), 'tailgov-daemon-'));
@@ -36,10 +42,16 @@ export class Bench {
   }
 
   /** Starts a daemon; `output` grows with what it prints. */
-  start(...args: string[]): { process: ChildProcess; output: () => string; exited: Promise<number | null> } {
+  start(...args: string[]): StartedDaemon {
+    return this.startUnder([], ...args);
+  }
+
+  /** @param wrapper a command that runs it, such as setpriv */
+  startUnder(wrapper: readonly string[], ...args: string[]): StartedDaemon {
+    const [program, ...before] = [...wrapper, process.execPath];
     const child = spawn(
-      process.execPath,
-      [CLI, 'run', '--config', this.config, '--sysfs', this.sysfs, '--runtime', this.runtime, ...args],
+      program,
+      [...before, CLI, 'run', '--config', this.config, '--sysfs', this.sysfs, '--runtime', this.runtime, ...args],
       { stdio: ['ignore', 'pipe', 'pipe'] },
     );
     this.#daemons.push(child);
