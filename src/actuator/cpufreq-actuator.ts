@@ -7,7 +7,7 @@ import { readBootId } from './boot-id.ts';
 import { findBoostSwitch, type BoostChoice } from './boost-switch.ts';
 import { CoresSession, type CoresOptions } from './cores-session.ts';
 import { kernelOwners, type CpuOwners } from './cpu-owners.ts';
-import { discoverDomains, machineOf } from './discover-machine.ts';
+import { discoverDomains, isLeftAlone, machineOf, type PolicyInfo } from './discover-machine.ts';
 import type { ActuatorLog } from './disturbances.ts';
 import { DEFAULT_FOREIGN_WRITER, runningCommands, type ForeignWriterResponse } from './foreign-writers.ts';
 import { canGovernCores } from './affinity-methods.ts';
@@ -33,6 +33,8 @@ export interface CpufreqActuatorOptions {
   readonly cores?: CoresOptions;
   /** By default the kernel and systemd. */
   readonly owners?: CpuOwners;
+  /** CPUs that no service may use: the frequency of none of them is set, unless their clock is another CPU's, too. */
+  readonly leaveAlone?: () => readonly number[];
   /** Where no frequency can be set, the CPUs of services are governed alone; else that is an error. */
   readonly coresAlone?: boolean;
 }
@@ -51,12 +53,14 @@ export function createCpufreqActuator(options: CpufreqActuatorOptions): Actuator
   const { listProcesses = () => runningCommands((message) => log('warn', message)) } = options;
   const header = headerOfThisProcess(tree);
   const leftovers = restoreLeftovers();
-  const policies = discoverDomains(tree).flatMap((domain) => domain.policies);
+  const { leaveAlone = () => [] } = options;
+  const ours = (policy: PolicyInfo) => (isLeftAlone(tree, policy, leaveAlone()) ? null : policy);
+  const policies = discoverDomains(tree, ours).flatMap((domain) => domain.policies);
   const coresAlone = options.coresAlone === true && policies.length === 0 && canGovernCores(tree);
   const method = coresAlone ? FIRST_CHOICE : chooseMethod(options.method, policies, tree.root);
   let machine = machineOf(
     tree,
-    discoverDomains(tree, (policy) => seenBy(method, policy)),
+    discoverDomains(tree, (policy) => ours(seenBy(method, policy))),
   );
   let engaged: Engaged | null = null;
 
@@ -75,7 +79,7 @@ export function createCpufreqActuator(options: CpufreqActuatorOptions): Actuator
       // It decides about the ranges, which the session reads.
       if (boostHeld !== null && boostHeld.text !== boostSwitch?.shown) setBoost(boostHeld.path, boostHeld.text);
       const operatorMaxKhz = new Map(policies.map(({ id, originalMaxKhz }) => [id, originalMaxKhz]));
-      const surroundings = { tree, clock, method, foreignWriter, listProcesses, log };
+      const surroundings = { tree, clock, method, foreignWriter, listProcesses, log, leaveAlone };
       const session = new FrequencySession({ ...surroundings, journal, records, operatorMaxKhz, boost: boostHeld });
       if (!coresAlone) session.takeAll();
       const cores =

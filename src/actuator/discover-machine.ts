@@ -171,6 +171,10 @@ function hidesMaximum(limitKhz: number, scalingMaxKhz: number, maxKhz: number, s
   return scalingMaxKhz >= (steps.findLast((step) => step <= limitKhz) ?? limitKhz);
 }
 
+/** True where none of the CPUs whose clocks the policy decides about may be touched. */
+export const isLeftAlone = (tree: SysfsTree, policy: PolicyInfo, cpus: readonly number[]): boolean =>
+  cpus.length > 0 && clockSiblings(tree, policy).every((cpu) => cpus.includes(cpu));
+
 /** CPUs whose clocks move with this policy's: what the driver says (freqdomain_cpus), and SMT threads of one core. */
 function clockSiblings(tree: SysfsTree, policy: PolicyInfo): readonly CpuId[] {
   return [

@@ -5,7 +5,7 @@ import type { Machine, OperatingPoint } from '../core/machine.ts';
 import type { SysfsTree } from '../core/sysfs-tree.ts';
 import { kiloHertz, type KiloHertz, NS_PER_S } from '../core/units.ts';
 import { CPU_DIRECTORY, MAX_PERF_PCT, policyDirectory } from '../sysfs/cpufreq-paths.ts';
-import { discoverDomains, machineOf, type DomainPolicies, type PolicyInfo } from './discover-machine.ts';
+import { discoverDomains, isLeftAlone, machineOf, type DomainPolicies, type PolicyInfo } from './discover-machine.ts';
 import { Disturbances, type ActuatorLog } from './disturbances.ts';
 import { OverrideBudget, suspectsAmong, type ForeignWriterResponse } from './foreign-writers.ts';
 import { FrequencyLimits } from './frequency-limits.ts';
@@ -28,6 +28,8 @@ export interface SessionParts {
   readonly records: readonly ControlRecord[];
   /** By policy: the operator's maximum before anything was switched. */
   readonly operatorMaxKhz: ReadonlyMap<string, KiloHertz>;
+  /** CPUs that no service may use at present. */
+  readonly leaveAlone: () => readonly number[];
   /** The switch of boost and our text in it, where the config says something about it. */
   readonly boost: { readonly path: string; readonly text: string } | null;
 }
@@ -62,6 +64,7 @@ export class FrequencySession {
   /** What active intel_pstate's `max_perf_pct` leaves of the maximum: unlike other limits it does not show in the range. */
   #maxPercent = 100;
   #online: string | null;
+  #leftAlone: string;
   #searchPauseNs = FIRST_SEARCH_NS;
   #searchAtNs = 0n;
 
@@ -73,10 +76,12 @@ export class FrequencySession {
     this.#surroundings = { ...parts, limits: new FrequencyLimits(tree, clock), disturbances: this.#disturbances };
     this.#records = [...records];
     this.#domains = discoverDomains(tree, (info) => {
+      if (isLeftAlone(tree, info, parts.leaveAlone())) return null;
       return seenBy(method, boundedBy(info, operatorMaxKhz.get(info.id) ?? info.allowedMaxKhz));
     });
     this.#machine = machineOf(tree, this.#domains);
     this.#online = this.#readOnline();
+    this.#leftAlone = parts.leaveAlone().join();
   }
 
   get machine(): Machine {
@@ -178,11 +183,13 @@ export class FrequencySession {
   #noticeMachine(): void {
     const online = this.#readOnline();
     const nowNs = this.#parts.clock.monotonicNs();
-    const plugged = online !== this.#online;
+    const leftAlone = this.#parts.leaveAlone().join();
+    const plugged = online !== this.#online || leftAlone !== this.#leftAlone;
     if (!plugged && (nowNs < this.#searchAtNs || !this.#isIncomplete())) return;
     const before = JSON.stringify(this.#domains);
     this.#discoverAgain();
     this.#online = online;
+    this.#leftAlone = leftAlone;
     if (plugged || JSON.stringify(this.#domains) !== before) {
       this.#searchPauseNs = FIRST_SEARCH_NS;
       this.#machine = machineOf(this.#parts.tree, this.#domains);
@@ -203,6 +210,8 @@ export class FrequencySession {
     const returned: GovernedPolicy[] = [];
     this.#domains = discoverDomains(this.#parts.tree, (info) => {
       const known = this.#policies.get(info.id);
+      // One that is ours stays so until the end: its original is put back then.
+      if (known === undefined && isLeftAlone(this.#parts.tree, info, this.#parts.leaveAlone())) return null;
       if (known === undefined || known.info.driver !== info.driver)
         return this.#takeNewcomer(seenBy(this.#parts.method, info));
       if (!were.has(info.id) || known.lost) returned.push(known);

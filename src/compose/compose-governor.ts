@@ -79,6 +79,7 @@ export function composeGovernor(options: GovernorOptions): Governor {
     foreignWriter: config.frequency.foreignWriter,
     clock,
     log,
+    leaveAlone: () => reservedByAll(current),
     coresAlone: config.planner.strategy !== 'frequency',
     cores: { ...config.affinity, locate: () => locateServices(current.services, measured.processes()) },
     owners: dryRun ? rememberedOwners(tree, owners) : owners,
@@ -178,6 +179,13 @@ const tapped = (sensor: Sensor, onRead: (snapshots: readonly Snapshot[]) => void
   },
   close: () => sensor.close(),
 });
+
+/** The CPUs that no service may be given, where the planner gives CPUs. */
+function reservedByAll({ planner: { strategy }, services }: Config): readonly number[] {
+  if (strategy === 'frequency') return [];
+  const [first, ...others] = services.map(({ cores }) => cores.reserved);
+  return (first ?? []).filter((cpu) => others.every((reserved) => reserved.includes(cpu)));
+}
 
 /** The same names with the same protocol and ports, in any order. */
 function sameServers(a: Config, b: Config): boolean {

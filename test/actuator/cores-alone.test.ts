@@ -3,7 +3,7 @@ import { canGovernCores, describeAffinity } from '../../src/actuator/affinity-me
 import { restoreFromJournal } from '../../src/actuator/restore.ts';
 import { createCorePlanner } from '../../src/planner/core-planner.ts';
 import { MemoryTree } from '../../src/sysfs/memory-tree.ts';
-import { ActuatorBench, changed, memory } from './actuator-bench.ts';
+import { ActuatorBench, changed, memory, observed, point, stateOf } from './actuator-bench.ts';
 import { FakeThreads, ownersOf } from './cores-bench.ts';
 
 const VM = 'virtual-machine-4c';
@@ -76,6 +76,59 @@ describe('a machine without cpufreq', () => {
     const single = changed(VM, { [`${CPU}/online`]: '0' });
     expect(canGovernCores(single)).toBe(false);
     expect(() => bench.actuator(single, { coresAlone: true })).toThrow(/no cpufreq policy/);
+  });
+});
+
+describe('CPUs that no service may use', () => {
+  let bench: ActuatorBench;
+  beforeEach(() => (bench = new ActuatorBench()));
+  afterEach(() => bench.remove());
+
+  const governing = (machine: string, leaveAlone: () => readonly number[], options: { method?: 'epp' } = {}) => {
+    const base = memory(machine);
+    const before = stateOf(base);
+    const written = new Set<string>();
+    const tree = observed(base, (path) => written.add(/policy\d+/.exec(path)?.[0] ?? path));
+    const actuator = bench.actuator(tree, { ...options, leaveAlone });
+    actuator.engage();
+    const apply = () =>
+      actuator.apply(point(Object.fromEntries(actuator.machine.domains.map((each) => [each.id, each.minKhz]))));
+    return { base, before, actuator, written, apply };
+  };
+
+  it.each([
+    ['arm-cpufreq-dt-3-policies-8c', {}, [7], 'policy7'],
+    ['intel-pstate-i7-1165g7-8c', { method: 'epp' }, [1, 5], 'policy1'],
+    ['amd-pstate-active-16c', { method: 'epp' }, [0, 8], 'policy0'],
+  ] as const)('have no file of their clocks written: %s %o', (machine, options, reserved, policy) => {
+    const { base, before, actuator, written, apply } = governing(machine, () => reserved, options);
+    apply();
+    expect(written.size).toBeGreaterThan(0);
+    expect([...written]).not.toContain(policy);
+    expect(actuator.machine.domains.map(({ id }) => id)).not.toContain(policy);
+    expect(actuator.machine.cpus).toEqual(expect.arrayContaining([...reserved]));
+    actuator.release('original');
+    expect(stateOf(base)).toEqual(before);
+  });
+
+  it('are set where their clock is another CPU’s, too', () => {
+    const { written, apply } = governing('intel-pstate-i7-1165g7-8c', () => [1]);
+    apply();
+    expect([...written]).toContain('policy1');
+  });
+
+  it('are governed from when a service may use them, and stay so until the end', () => {
+    let reserved: readonly number[] = [7];
+    const { base, before, actuator, written, apply } = governing('arm-cpufreq-dt-3-policies-8c', () => reserved);
+    reserved = [];
+    apply();
+    apply();
+    expect([...written]).toContain('policy7');
+    reserved = [7];
+    apply();
+    expect(actuator.machine.domains.map(({ id }) => id)).toContain('policy7');
+    actuator.release('original');
+    expect(stateOf(base)).toEqual(before);
   });
 });
 

@@ -118,6 +118,7 @@ const text = (tree: SysfsTree, path: string) => {
 describe('frequencies and CPUs together, on any machine, whatever happens', () => {
   it('have their original effect in the end, no minimum above its maximum, and no reserved CPU in any write', () => {
     let granted = 0;
+    let spared = 0;
     fc.assert(
       fc.property(scenario, ({ shape, operator, strategy, method, cores, reserved, events, dies }) => {
         const machine = machineOf(shape);
@@ -138,6 +139,16 @@ describe('frequencies and CPUs together, on any machine, whatever happens', () =
         );
         let governing = true;
         const forbidden = new Set<number>(reserved);
+        const leaveAlone = strategy === 'frequency' ? [] : reserved;
+        // A clock that a CPU has which is not reserved is set, whoever shares it.
+        const sharing = (cpus: readonly number[]) =>
+          machine.places!.filter(({ core }) =>
+            machine.places!.some((own) => cpus.includes(own.cpu) && own.core === core),
+          );
+        const untouched = machine.domains
+          .filter(({ cpus }) => sharing(cpus).every(({ cpu }) => (leaveAlone as readonly number[]).includes(cpu)))
+          .map(({ id }) => id);
+        fc.pre(untouched.length < machine.domains.length);
         const tree: SysfsTree = {
           root: base.root,
           read: (path) => base.read(path),
@@ -145,6 +156,8 @@ describe('frequencies and CPUs together, on any machine, whatever happens', () =
           close: () => base.close(),
           write(path, written) {
             const result = base.write(path, written);
+            expect(untouched.filter((id) => path.includes(`/${id}/`))).toEqual([]);
+            spared += untouched.length;
             const range = /(policy\d+)\/scaling_(min|max)_freq$/.exec(path);
             if (range !== null && result.ok) {
               const request = asked.get(range[1]!)!;
@@ -167,7 +180,10 @@ describe('frequencies and CPUs together, on any machine, whatever happens', () =
         try {
           const owners = ownersOf(tree, threads);
           const locate = () => new Map(Object.entries(SERVICES).map(([service, pid]) => [service, { pids: [pid] }]));
-          const actuator = bench.actuator(tree, { method, owners, cores: { locate, method: cores, force: false } });
+          const actuator = bench.actuator(tree, {
+            ...{ method, owners, leaveAlone: () => leaveAlone },
+            cores: { locate, method: cores, force: false },
+          });
           const services = Object.keys(SERVICES).map((service) => ({ service, minCpus: 1, reserved }));
           const planner = followingPlanner(
             () => actuator.machine,
@@ -234,5 +250,6 @@ describe('frequencies and CPUs together, on any machine, whatever happens', () =
     );
     // The scenarios do reach what they are to try.
     expect(granted).toBeGreaterThan(0);
+    expect(spared).toBeGreaterThan(0);
   }, 60_000);
 });
