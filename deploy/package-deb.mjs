@@ -114,6 +114,7 @@ function layOut(root, stage, { version, node }) {
   symlinkSync('../lib/tailgov/dist/cli.js', join(stage, 'usr/bin/tailgov'));
 
   put(stage, 'usr/lib/systemd/system/tailgov.service', from('deploy/systemd/tailgov.service'));
+  put(stage, 'usr/share/tailgov/systemd/cpusets.conf', from('deploy/systemd/cpusets.conf'));
   put(stage, 'etc/tailgov/tailgov.yaml', from('deploy/debian/tailgov.yaml'));
   put(stage, 'etc/default/tailgov', from('deploy/debian/tailgov.default'));
   put(stage, 'usr/share/man/man1/tailgov.1.gz', gzipSync(from('dist/man/tailgov.1'), { level: 9 }));
