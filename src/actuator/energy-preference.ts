@@ -1,5 +1,4 @@
 import { kiloHertz, type KiloHertz } from '../core/units.ts';
-import type { PolicyInfo } from './discover-machine.ts';
 
 /**
  * The names of energy preferences that say by themselves which is faster, ascending: what `default` stands for, the firmware
@@ -18,15 +17,20 @@ export function preferencesAmong(offered: readonly string[], driver: string, gov
   return hidden ? ASCENDING : ASCENDING.filter((name) => offered.includes(name));
 }
 
-/** A range in which preferences are taken for frequencies. */
-type Range = Pick<PolicyInfo, 'preferences' | 'allowedMinKhz' | 'allowedMaxKhz'>;
+/** A range in which preferences, slowest first, are taken for frequencies. */
+interface PreferenceRange {
+  readonly preferences: readonly string[];
+  readonly allowedMinKhz: KiloHertz;
+  readonly allowedMaxKhz: KiloHertz;
+}
 
 /**
  * What a preference counts for, so that a level can become one: the range in equal steps. It is a place in an order and no
  * speed: at which frequency the hardware runs under it, it decides by its own idea of the load.
  * @returns null for a name that is none of the policy's
  */
-export function preferenceKhz({ preferences, allowedMinKhz, allowedMaxKhz }: Range, name: string): KiloHertz | null {
+export function preferenceKhz(range: PreferenceRange, name: string): KiloHertz | null {
+  const { preferences, allowedMinKhz, allowedMaxKhz } = range;
   const rank = preferences.indexOf(name);
   if (rank < 0) return null;
   const share = rank / Math.max(1, preferences.length - 1);
@@ -34,13 +38,13 @@ export function preferenceKhz({ preferences, allowedMinKhz, allowedMaxKhz }: Ran
 }
 
 /** The lowest preference that counts for at least as much. */
-export function preferenceFor(range: Range, khz: KiloHertz): string {
+export function preferenceFor(range: PreferenceRange, khz: KiloHertz): string {
   const enough = range.preferences.find((name) => khz < range.allowedMaxKhz && preferenceKhz(range, name)! >= khz);
   return enough ?? range.preferences.at(-1)!;
 }
 
 /** The policy with what its preferences count for in the place of its frequencies. */
-export function preferencesAsSteps(info: PolicyInfo): PolicyInfo {
-  const stepsKhz = info.preferences.map((name) => preferenceKhz(info, name)!);
-  return { ...info, stepsKhz: [...new Set(stepsKhz)] };
+export function preferencesAsSteps<Policy extends PreferenceRange>(policy: Policy) {
+  const stepsKhz = policy.preferences.map((name) => preferenceKhz(policy, name)!);
+  return { ...policy, stepsKhz: [...new Set(stepsKhz)] };
 }

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { createPlanner } from '../../src/compose/create-planner.ts';
 import type { OperatingPoint } from '../../src/core/machine.ts';
 import type { CoreLimits } from '../../src/core/planner.ts';
 import { corei7_1165g7 } from '../../src/core/power-model.ts';
@@ -126,6 +127,34 @@ describe('createCorePlanner(): several services', () => {
     expect(point.cpus['web']).toEqual(from.cpus['web']);
     expect(point.cpus['cache']).toEqual([7]);
     expect(levels['web']).toBeGreaterThanOrEqual(0.8);
+  });
+});
+
+describe('a service without demand', () => {
+  it('slows no other, on any machine, with any strategy, whatever the others had before', () => {
+    const level = fc.double({ min: 0, max: 1, noNaN: true });
+    const strategies = fc.constantFrom('frequency' as const, 'cores' as const, 'pack' as const);
+    const property = fc.property(
+      ...[shapes, strategies, fc.boolean(), level, fc.array(level, { maxLength: 4 })],
+      (shape, strategy, modelled, asked, before) => {
+        const machine = machineOf(shape);
+        const services = [web(), web({ service: 'cache' })];
+        const power = modelled ? corei7_1165g7 : null;
+        const planner = createPlanner(machine, { strategy, limits: {}, services, power });
+        let from = planner.full;
+        for (const past of before) {
+          const both = ['web', 'cache'].map((service) => ({ service, level: past }));
+          from = planner.plan(both, from).point;
+        }
+        const alone = planner.plan([{ service: 'web', level: asked }], from);
+        const idle = { service: 'cache', level: 0, loadRatio: 0 };
+        const beside = planner.plan([{ service: 'web', level: asked }, idle], from);
+        expect(beside.levels['web']).toBeGreaterThanOrEqual(Math.min(asked, alone.levels['web']!) - 1e-9);
+        const first = planner.plan([idle, { service: 'web', level: asked }], from);
+        expect(first.levels['web']).toBeGreaterThanOrEqual(asked - 1e-9);
+      },
+    );
+    fc.assert(property, { numRuns: 200 });
   });
 });
 
