@@ -16,15 +16,15 @@ const INTERVAL_MS = 100;
 /** Where a double can tell no two ns apart any more. */
 const START_NS = 2n ** 53n - 7n;
 
-export const serviceOf = (name: string) =>
+export const serviceOf = (name: string, intervalMs = INTERVAL_MS) =>
   governedService({
     name: 'web',
     slo: SLO,
-    policy: loadPolicy(join(packageRoot(), 'policies', `${name}.yaml`), controllers),
+    policy: { ...loadPolicy(join(packageRoot(), 'policies', `${name}.yaml`), controllers), intervalMs },
   });
 
 /** The loop of a daemon on a machine in memory, whose time and load a test makes. */
-export function governedLoop(bench: ActuatorBench, policy: string) {
+export function governedLoop(bench: ActuatorBench, policy: string, intervalMs = INTERVAL_MS) {
   const tree = operatedMachine('acpi-cpufreq-qemu-2c');
   const before = controlsOf(tree);
   const time = { nowNs: START_NS, wallMs: Date.UTC(2026, 2, 28, 23) };
@@ -34,7 +34,9 @@ export function governedLoop(bench: ActuatorBench, policy: string) {
   const sensor: Sensor = {
     method: 'simulated',
     unit: 'turn',
-    read: () => [snapshotOf(100, latencyNs, { atNs: time.nowNs, arrivals: 2 ** 32 + 5 })],
+    read: () => [
+      snapshotOf(100, latencyNs, { atNs: time.nowNs, windowNs: intervalMs * NS_PER_MS, arrivals: 2 ** 32 + 5 }),
+    ],
     close: () => undefined,
   };
   const planner = createPlanner(actuator.machine, {
@@ -43,13 +45,20 @@ export function governedLoop(bench: ActuatorBench, policy: string) {
     services: [{ service: 'web', minCpus: 1, reserved: [] }],
     power: null,
   });
-  const loop = new GovernorLoop({ services: [serviceOf(policy)], sensor, planner, actuator, clock, mode: 'govern' });
+  const loop = new GovernorLoop({
+    services: [serviceOf(policy, intervalMs)],
+    sensor,
+    planner,
+    actuator,
+    clock,
+    mode: 'govern',
+  });
   loop.engage();
   const pass = (ms: number) => {
     time.nowNs += BigInt(ms * NS_PER_MS);
     time.wallMs += ms;
   };
-  const tick = (ms = INTERVAL_MS) => {
+  const tick = (ms = intervalMs) => {
     pass(ms);
     return loop.tick(time.nowNs);
   };

@@ -18,13 +18,16 @@ export interface Soak {
   readonly seconds: number;
 }
 
+/** The shortest interval that a policy may have. */
+const SHORTEST_MS = 10;
+
 const collect = globalThis.gc;
 if (collect === undefined) throw new Error('no gc(), expected --expose-gc');
 const ticks = Number(process.argv[2]);
 const bench = new ActuatorBench();
-const { loop, tick, load, tree, before, sensor, planner } = governedLoop(bench, 'pid');
+const { loop, tick, load, tree, before, sensor, planner } = governedLoop(bench, 'pid', SHORTEST_MS);
 const dice = random(SEED);
-const services = ['pid', 'threshold', 'utilization', 'model', 'expression'].map(serviceOf);
+const services = ['pid', 'threshold', 'utilization', 'model', 'expression'].map((name) => serviceOf(name, SHORTEST_MS));
 const descriptors = () => readdirSync('/proc/self/fd').length;
 const heapKb: number[] = [];
 const opened = descriptors();
