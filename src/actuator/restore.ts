@@ -16,6 +16,8 @@ export interface RestoreOptions {
   readonly bootId?: string;
   /** By default the kernel and systemd. */
   readonly owners?: CpuOwners;
+  /** The journal stays, for who governs is not gone yet and may write once more: whoever comes afterwards restores again. */
+  readonly keepJournal?: boolean;
 }
 
 /**
@@ -29,10 +31,11 @@ export function restoreFromJournal({
   tree,
   bootId = readBootId(),
   owners = kernelOwners,
+  keepJournal = false,
 }: RestoreOptions): readonly RestoredControl[] {
   const journal = readJournal(journalPath);
   if (journal === null) {
-    removeJournal(journalPath);
+    if (!keepJournal) removeJournal(journalPath);
     return [];
   }
   const { header, records, damagedLines } = journal;
@@ -48,7 +51,7 @@ export function restoreFromJournal({
       return { control: `${journalPath}:${line}`, outcome: 'failed', detail: 'no journal record, expected one' };
     });
     const results = [...restoreControls(target, records, owners), ...damaged];
-    if (results.every(({ outcome }) => outcome !== 'failed')) removeJournal(journalPath);
+    if (!keepJournal && results.every(({ outcome }) => outcome !== 'failed')) removeJournal(journalPath);
     return results;
   } finally {
     if (tree === undefined) target.close();

@@ -398,20 +398,21 @@ class Daemon implements ControlTarget {
     }, HEARTBEAT_CHECK_MS);
   }
 
-  /** The loop cannot be relied on any more: restore from here, and leave without waiting for its thread. */
+  /**
+   * The loop cannot be relied on any more: restore from here, and leave without waiting for its thread. That may be slow and not
+   * stuck, and write once more before it is gone: the guardian, which sees our pipe close, has the last word.
+   */
   #giveUp(): never {
-    const restored = this.#restore();
-    this.#reportRestored(restored, 'from the main thread');
-    if (!restored.some((control) => control.outcome === 'failed')) this.#guardian?.dismiss();
-    // A normal exit would join the stuck thread. What is not restored yet is the guardian's, which sees our pipe close.
+    this.#reportRestored(this.#restore({ keepJournal: true }), 'from the main thread');
+    // A normal exit would join the stuck thread.
     process.kill(process.pid, 'SIGKILL');
     throw new Error('unreachable');
   }
 
-  #restore(): readonly RestoredControl[] {
+  #restore(options: { readonly keepJournal?: boolean } = {}): readonly RestoredControl[] {
     if (this.#options.dryRun) return [];
     try {
-      return restoreFromJournal({ journalPath: this.#journalPath });
+      return restoreFromJournal({ journalPath: this.#journalPath, ...options });
     } catch (error) {
       this.#log.error(`restoring from ${this.#journalPath} failed: ${messageOf(error)}`);
       return [];

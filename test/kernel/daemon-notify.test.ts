@@ -106,6 +106,13 @@ describe('tailgov run under a service manager', () => {
     told.push(...manager.receive());
     expect(told).toEqual([]);
     expect(daemon.output()).toMatch(/the loop thread has been stuck for \d+ s: giving it up/);
+    // A thread that was only slow could have written until the last moment: who restores afterwards has the last word.
+    await until(
+      'the guardian has looked, too',
+      () => /all \d+ controls are as they were/.test(daemon.output()),
+      30_000,
+    );
     expect(bench.controls()).toEqual(original);
+    expect(existsSync(join(bench.runtime, 'journal'))).toBe(false);
   });
 });

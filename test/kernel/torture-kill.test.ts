@@ -9,6 +9,8 @@ import { Bench, CLI, ROOT, tailgov, until } from './support/daemon.ts';
 
 const TRIES = tries(6, 1000);
 const EACH_MS = 3_000;
+/** It takes an hour or more: what was tried so far is shown meanwhile. */
+const SHOWN_EVERY = 50;
 
 /** What the daemon does when it is killed. */
 const PHASES = ['start', 'governing', 'swap', 'stop'] as const;
@@ -66,7 +68,7 @@ async function stopAt(phase: (typeof PHASES)[number], daemon: ChildProcess, rand
   if (phase === 'start') {
     await sleep(random() * 900);
   } else {
-    await bench.governing();
+    await bench.governing(60_000);
     await sleep(random() * 400);
     if (phase === 'swap') {
       // Its answer may never come.
@@ -125,13 +127,11 @@ describe('a daemon that is killed at a random instant', () => {
         expect(bench.controls(), `${what}\n${output()}`).toEqual(original);
         expect(existsSync(journal), what).toBe(false);
         rmSync(join(bench.runtime, 'control.sock'), { force: true });
+        if ((at + 1) % SHOWN_EVERY === 0 || at + 1 === TRIES) {
+          const attack = 'killed at a random instant, real daemon on a mock on disk';
+          figure(attack, { tries: at + 1, of: TRIES, seed: SEED, changed, ...tally });
+        }
       }
-      figure('killed at a random instant, real daemon on a mock on disk', {
-        tries: TRIES,
-        seed: SEED,
-        changed,
-        ...tally,
-      });
     },
   );
 });

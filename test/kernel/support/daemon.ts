@@ -63,11 +63,12 @@ export class Bench {
   }
 
   /** Resolves when the daemon has ticked. */
-  async governing(): Promise<void> {
-    await until('the daemon governs', async () => {
+  async governing(limitMs?: number): Promise<void> {
+    const governs = async () => {
       const status = await this.client.status().catch(() => null);
       return status !== null && status.last !== null;
-    });
+    };
+    await until('the daemon governs', governs, limitMs);
   }
 
   /** Every file of the mock that a driver lets a user write, by path: what must be as it was in the end. */
