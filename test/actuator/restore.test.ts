@@ -125,6 +125,18 @@ describe('restoreFromJournal()', () => {
     expect(existsSync(journalPath)).toBe(false);
   });
 
+  it('leaves the journal to who comes afterwards, where it is told to', () => {
+    const tree = guest();
+    tree.write(MAX, '2000000');
+    journal([record(MAX, '3200000')]);
+    expect(restoreFromJournal({ journalPath, tree, keepJournal: true })).toMatchObject([{ outcome: 'restored' }]);
+    // Who governed was slow, and not gone.
+    tree.write(MAX, '1600000');
+    expect(restoreFromJournal({ journalPath, tree })).toMatchObject([{ outcome: 'restored' }]);
+    expect(value(tree, MAX)).toBe('3200000');
+    expect(existsSync(journalPath)).toBe(false);
+  });
+
   it('writes nothing after a boot: the kernel has forgotten', () => {
     const tree = guest();
     tree.write(MAX, '2000000');
