@@ -29,6 +29,9 @@ export interface Measured {
 }
 
 const ATTACH_TIMEOUT_MS = 30_000;
+const END_EVERY_MS = 500;
+/** bpftrace says that it begins before the last of its probes is attached. */
+const BPFTRACE_SETTLE_MS = 1000;
 
 /** What can be attached on this kernel, nothing first. */
 export async function usableWays(server: Measured, objectDirectory: string): Promise<readonly Way[]> {
@@ -70,14 +73,16 @@ BEGIN { printf("ready\\n"); }
 tracepoint:sock:sk_data_ready { $sk = (struct sock *)args->skaddr; if ($sk->__sk_common.skc_num == ${port}) { @arrived[args->skaddr] = nsecs; } }
 tracepoint:sock:sock_send_length { $at = @arrived[args->sk]; if ($at) { @latency_ns = hist(nsecs - $at); delete(@arrived[args->sk]); } }`;
   const child = spawn('bpftrace', ['-B', 'line', '-e', script], { stdio: ['ignore', 'pipe', 'pipe'] });
-  return attachedOnce(child, 'ready', 'SIGINT');
+  const attached = await attachedOnce(child, 'ready', 'SIGTERM');
+  await sleep(BPFTRACE_SETTLE_MS);
+  return attached;
 }
 
 /** @throws NotAttached with the last that it said, where it ends before it says the word */
 async function attachedOnce(child: ChildProcess, word: string, end: NodeJS.Signals): Promise<Attached> {
   let said = '';
   child.stderr!.on('data', (text: Buffer) => (said = `${said}${text.toString()}`.slice(-2000)));
-  const exited = new Promise<void>((resolve) => void child.once('exit', () => resolve()));
+  const exited = new Promise<true>((resolve) => void child.once('exit', () => resolve(true)));
   const failed = once(child, 'error').then(([error]) => Promise.reject(new NotAttached((error as Error).message)));
   const ready = async () => {
     for await (const line of createInterface(child.stdout!)) if (line === word) return true;
@@ -86,8 +91,9 @@ async function attachedOnce(child: ChildProcess, word: string, end: NodeJS.Signa
   const there = await Promise.race([ready(), failed, sleep(ATTACH_TIMEOUT_MS, false)]);
   failed.catch(() => undefined);
   const detach = async () => {
-    child.kill(end);
-    await exited;
+    // bpftrace misses what comes while it attaches the last of its probes.
+    do child.kill(end);
+    while (!(await Promise.race([exited, sleep(END_EVERY_MS, false)])));
   };
   if (!there) {
     await detach();

@@ -3,7 +3,7 @@ import { formatCpuList } from '../core/cpu-list.ts';
 import type { Decision, ServiceReport, TickReport } from '../core/tick-report.ts';
 import { formatKhz, formatNs, formatQuantile, NS_PER_US } from '../core/units.ts';
 import { controlClient } from '../telemetry/control-client.ts';
-import type { ChangeStatus, DaemonStatus, PolicyInUse } from '../telemetry/daemon-status.ts';
+import type { ChangeStatus, DaemonStatus, Http2Totals, PolicyInUse } from '../telemetry/daemon-status.ts';
 import { describeOrigin } from '../telemetry/power-meter.ts';
 import { controlSocketIn, runtimeOption } from './runtime-directory.ts';
 
@@ -50,6 +50,7 @@ export function statusLines(status: DaemonStatus): string[] {
     lines.push(
       '',
       ...serviceLines(service),
+      ...http2Lines(status.http2[service.service]),
       ...cpuLines(status.last, service.service),
       ...policyLines(service.decision, policy),
     );
@@ -98,6 +99,14 @@ function frequencies(tick: TickReport): string {
   if (seen.length === 0) return 'not readable';
   const [low, high] = [Math.min(...seen), Math.max(...seen)];
   return low === high ? `capped at ${formatKhz(low)}` : `capped at ${formatKhz(low)} to ${formatKhz(high)}`;
+}
+
+function http2Lines(http2: Http2Totals | undefined): string[] {
+  if (http2 === undefined) return [];
+  const { streamConnections, turnConnections, lostConnections, streams, turns, streaming } = http2;
+  return [
+    `  http2   connections: ${streamConnections} by stream, ${turnConnections} by turn, ${lostConnections} lost; requests: ${streams} streams, ${turns} turns; ${streaming} streaming`,
+  ];
 }
 
 function serviceLines({

@@ -11,14 +11,16 @@ import { processesListeningOn } from '../sensor/socket-owners.ts';
  * before any request; the others take no right to look into other users' processes.
  */
 export function locateServices(
-  services: readonly Pick<ServiceConfig, 'name' | 'target'>[],
+  services: readonly (Pick<ServiceConfig, 'name' | 'target'> & Partial<Pick<ServiceConfig, 'protocol'>>)[],
   readers: ReadonlyMap<string, readonly number[]>,
   cgroups = new CgroupTree(),
 ): ReadonlyMap<string, ServicePlace> {
-  const owners = processesListeningOn(new Set(services.flatMap(({ target }) => target.ports ?? [])));
+  // Who holds a port of TCP says nothing of the same of UDP.
+  const byTcp = services.filter(({ protocol }) => protocol !== 'udp');
+  const owners = processesListeningOn(new Set(byTcp.flatMap(({ target }) => target.ports ?? [])));
   return new Map(
-    services.map(({ name, target }) => {
-      const { pids, ...place } = placeOf(target, cgroups, owners);
+    services.map(({ name, target, protocol }) => {
+      const { pids, ...place } = placeOf(target, cgroups, protocol === 'udp' ? new Map() : owners);
       const working = (readers.get(name) ?? []).filter((pid) => existsSync(`/proc/${pid}`));
       return [name, { ...place, pids: [...new Set([...pids, ...working])].sort((a, b) => a - b) }];
     }),

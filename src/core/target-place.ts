@@ -3,7 +3,7 @@
  * beside one of the four in the middle takes these of its ports alone, and `netns` says which ports are meant.
  */
 export interface TargetPlace {
-  /** Local TCP ports. */
+  /** Local ports: of TCP, or of UDP where the target's protocol is that. */
   readonly ports?: readonly number[];
   /** The ports' network namespace: a name below /run/netns, or the path of such a file. Our own where not given. */
   readonly netns?: string;

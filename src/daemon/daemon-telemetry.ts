@@ -64,6 +64,10 @@ export class DaemonTelemetry {
     return this.#power === null || watts === null ? null : { ...this.#power.origin, watts };
   }
 
+  get http2(): DaemonStatus['http2'] {
+    return this.#metrics.http2;
+  }
+
   get totals(): Pick<DaemonTotals, 'energy' | 'services'> {
     const energy = this.#power?.energy ?? null;
     return {

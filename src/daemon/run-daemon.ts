@@ -206,6 +206,7 @@ class Daemon implements ControlTarget {
       loop: this.#identity,
       ticks: { count: last === null ? 0 : last.tick + 1, missed: this.#missed, faults: this.#history.faults },
       changes: this.#reloader.status(),
+      http2: this.#telemetry.http2,
       power: this.#telemetry.power,
       metrics: this.#telemetry.url,
       last,

@@ -19,8 +19,8 @@ const serviceSchema = z.strictObject({
     .describe('What the service is called in logs, metrics and commands'),
   target: z
     .strictObject({
-      port: port().optional().describe('The TCP port that the server listens on'),
-      ports: z.array(port()).min(1).optional().describe('The TCP ports, where there are several'),
+      port: port().optional().describe('The port that the server listens on: of TCP, or of UDP with protocol udp'),
+      ports: z.array(port()).min(1).optional().describe('The ports, where there are several'),
       netns: text('a network namespace')
         .min(1)
         .optional()
@@ -37,7 +37,7 @@ const serviceSchema = z.strictObject({
         .enum(PROTOCOLS)
         .default('auto')
         .describe(
-          'What a request is: a stream of HTTP/2, which gRPC is, or a turn of a connection; auto: as each connection begins',
+          'What a request is: a stream of HTTP/2, which gRPC is, or a turn of a connection; auto: as each connection begins; udp: a datagram to the port, which the next one to its sender answers',
         ),
     })
     .meta({

@@ -178,15 +178,23 @@ function targetComplaints(data: unknown): readonly Complaint[] {
     if (keys.length > 0 && !keys.some((key) => key in configSchema.shape.services.element.shape.target.shape))
       return [];
     const both = keys.includes('port') && keys.includes('ports');
-    const message = both ? 'port and ports given, expected one of them' : placeProblem(placeOf(target));
+    const message = both
+      ? 'port and ports given, expected one of them'
+      : (placeProblem(placeOf(target)) ?? (isUdpElsewhere(target) ? UDP_ELSEWHERE : undefined));
     return message === undefined ? [] : [{ path, message }];
   });
 }
 
+const UDP_ELSEWHERE = 'protocol udp given, expected it beside a port or ports of our own network namespace alone';
+
+const isUdpElsewhere = ({ protocol, port, ports, ...elsewhere }: RawService) =>
+  protocol === 'udp' && ((port ?? ports) === undefined || Object.keys(elsewhere).length > 0);
+
 function duplicates(data: unknown): readonly Complaint[] {
   const complaints: Complaint[] = [];
   const names = new Map<unknown, number>();
-  const ports = new Map<unknown, number>();
+  const tcpPorts = new Map<unknown, number>();
+  const udpPorts = new Map<unknown, number>();
   const see = (seen: Map<unknown, number>, value: unknown, index: number, path: PropertyKey[], noun: string) => {
     const first = seen.get(value);
     if (first === undefined) seen.set(value, index);
@@ -196,13 +204,14 @@ function duplicates(data: unknown): readonly Complaint[] {
   for (const [index, { name, target }] of servicesIn(data).entries()) {
     if (typeof name === 'string') see(names, name, index, ['services', index, 'name'], 'name');
     if (!isMapping(target)) continue;
-    const { port, ports: list, ...elsewhere } = target;
+    const { port, ports: list, protocol, ...elsewhere } = target;
     // The same port of another namespace, or of some process, is another.
     if (Object.keys(elsewhere).length > 0) continue;
-    if (typeof port === 'number') see(ports, port, index, ['services', index, 'target', 'port'], 'port');
+    const [ports, noun] = protocol === 'udp' ? [udpPorts, 'UDP port'] : [tcpPorts, 'port'];
+    if (typeof port === 'number') see(ports, port, index, ['services', index, 'target', 'port'], noun);
     if (!Array.isArray(list)) continue;
     for (const [position, entry] of list.entries()) {
-      if (typeof entry === 'number') see(ports, entry, index, ['services', index, 'target', 'ports', position], 'port');
+      if (typeof entry === 'number') see(ports, entry, index, ['services', index, 'target', 'ports', position], noun);
     }
   }
   return complaints;

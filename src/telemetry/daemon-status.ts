@@ -49,6 +49,18 @@ export interface PolicySwap {
   readonly lasts: boolean;
 }
 
+/** Of a service that speaks HTTP/2, since the daemon's start: how its connections and its requests were counted. */
+export interface Http2Totals {
+  /** Begun to be counted by turn, by stream, and those of the latter that went over to turns. */
+  readonly turnConnections: number;
+  readonly streamConnections: number;
+  readonly lostConnections: number;
+  readonly turns: number;
+  readonly streams: number;
+  /** Streams that touch no latency. */
+  readonly streaming: number;
+}
+
 export type PowerStatus = PowerOrigin & { readonly watts: number };
 
 /** `GET /v1/status`: a stable surface, plain data. */
@@ -65,6 +77,8 @@ export interface DaemonStatus {
   readonly loop: LoopIdentity | null;
   readonly ticks: { readonly count: number; readonly missed: number; readonly faults: number };
   readonly changes: ChangeStatus;
+  /** By service; those that speak none are not in it. */
+  readonly http2: Readonly<Record<string, Http2Totals>>;
   /** What the CPU packages draw, over about the last second; null where it is not known. */
   readonly power: PowerStatus | null;
   /** Where Prometheus finds metrics, and a browser the dashboard, such as `http://127.0.0.1:9750`; null while nowhere. */

@@ -1,9 +1,10 @@
 import type { DisturbanceKind, WriteOutcome } from '../core/actuator.ts';
 import { Histogram } from '../core/histogram.ts';
-import type { AlarmKind, Health } from '../core/sensor.ts';
+import type { AlarmKind, Health, RequestUnit } from '../core/sensor.ts';
+import type { SnapshotSummary } from '../core/snapshot-summary.ts';
 import type { LoopMode, ServiceReport, TickReport } from '../core/tick-report.ts';
 import { NS_PER_MS, NS_PER_S } from '../core/units.ts';
-import type { ChangeStatus, DaemonStatus, LoopIdentity, ShownPolicy } from './daemon-status.ts';
+import type { ChangeStatus, DaemonStatus, Http2Totals, LoopIdentity, ShownPolicy } from './daemon-status.ts';
 import type { ServiceTotals } from './daemon-totals.ts';
 import type { PowerMeter } from './power-meter.ts';
 import type { Labels, Metric, Sample } from './metrics-exposition.ts';
@@ -29,6 +30,8 @@ interface ServiceSums {
   abandoned: number;
   unsolicited: number;
   dropped: number;
+  /** Null until HTTP/2 was seen. */
+  http2: Http2Totals | null;
   readonly alarms: Map<AlarmKind, number>;
   /** Requests within the SLO's bound, as last told: it never falls. */
   withinSlo: number;
@@ -108,6 +111,12 @@ export class DaemonMetrics {
     }
   }
 
+  /** Since the start, of the services that speak HTTP/2. */
+  get http2(): Readonly<Record<string, Http2Totals>> {
+    const known = [...this.#services].flatMap(([service, { http2 }]) => (http2 === null ? [] : [[service, http2]]));
+    return Object.fromEntries(known) as Record<string, Http2Totals>;
+  }
+
   /** Sums since the start. */
   get totals(): readonly ServiceTotals[] {
     return [...this.#services].map(([service, { last, requests, overSlo, times }]) => {
@@ -163,6 +172,37 @@ export class DaemonMetrics {
         'tailgov_unsolicited_sends_total',
         'Sends that answer no request, such as pushes; they touch no latency.',
         'unsolicited',
+      ),
+      gauge(
+        'tailgov_request_unit',
+        '1 for what a request of the service is now: a turn of a connection, or a stream of HTTP/2.',
+        this.#perService(({ last }, labels) => [{ labels: { ...labels, unit: last.snapshot.unit }, value: 1 }]),
+      ),
+      counter(
+        'tailgov_requests_by_unit_total',
+        'Requests of a service that speaks HTTP/2, by what each was; the two are never added up elsewhere.',
+        this.#perHttp2(({ turns, streams }, labels) => [
+          { labels: { ...labels, unit: 'turn' }, value: turns },
+          { labels: { ...labels, unit: 'stream' }, value: streams },
+        ]),
+      ),
+      counter(
+        'tailgov_connections_by_unit_total',
+        'Connections of a service that speaks HTTP/2, by how their requests were begun to be counted: by turn those whose frames cannot be seen.',
+        this.#perHttp2(({ turnConnections, streamConnections }, labels) => [
+          { labels: { ...labels, unit: 'turn' }, value: turnConnections },
+          { labels: { ...labels, unit: 'stream' }, value: streamConnections },
+        ]),
+      ),
+      counter(
+        'tailgov_connections_lost_total',
+        'Connections whose frames were lost sight of, and which are counted by turn from then on.',
+        this.#perHttp2(({ lostConnections }, labels) => [{ labels, value: lostConnections }]),
+      ),
+      counter(
+        'tailgov_streaming_total',
+        'Streams that turned out to be a conversation or a subscription: they touch no latency.',
+        this.#perHttp2(({ streaming }, labels) => [{ labels, value: streaming }]),
       ),
       this.#counter(
         'tailgov_sensor_dropped_events_total',
@@ -403,6 +443,10 @@ export class DaemonMetrics {
     );
   }
 
+  #perHttp2(samples: (http2: Http2Totals, labels: Labels) => readonly Sample[]): readonly Sample[] {
+    return this.#perService(({ http2 }, labels) => (http2 === null ? [] : samples(http2, labels)));
+  }
+
   /** What the last tick said; absent where it is not known. */
   #state(name: string, help: string, value: (last: ServiceReport) => number | null): Metric {
     const samples = this.#perService(({ last }, labels) => {
@@ -424,6 +468,7 @@ function noSums(last: ServiceReport): ServiceSums {
     abandoned: 0,
     unsolicited: 0,
     dropped: 0,
+    http2: null,
     alarms: new Map(),
     withinSlo: 0,
     last,
@@ -438,6 +483,7 @@ function add(sums: ServiceSums, report: ServiceReport, times: TimesMessage | nul
   sums.abandoned += snapshot.abandoned;
   sums.unsolicited += snapshot.unsolicited;
   sums.dropped += snapshot.dropped;
+  sums.http2 = addHttp2(sums.http2, snapshot);
   sums.last = report;
   if (times === null) return;
   addTimes(sums.times, times);
@@ -445,6 +491,21 @@ function add(sums: ServiceSums, report: ServiceReport, times: TimesMessage | nul
   const { least, most } = countBounds(sums.times.latency, slo.latencyNs);
   const exact = Math.min(most, Math.max(least, sums.requests - sums.overSlo));
   sums.withinSlo = Math.max(sums.withinSlo, exact);
+}
+
+/** Of a service that speaks no HTTP/2 nothing is told here: all of its requests are of one unit. */
+function addHttp2(sums: Http2Totals | null, { unit, requests, http2 }: SnapshotSummary): Http2Totals | null {
+  if (http2 === undefined) return sums;
+  const of = (which: RequestUnit) =>
+    (unit === which ? requests : 0) + (http2.otherUnit.unit === which ? http2.otherUnit.requests : 0);
+  return {
+    turnConnections: (sums?.turnConnections ?? 0) + http2.turnConnections,
+    streamConnections: (sums?.streamConnections ?? 0) + http2.streamConnections,
+    lostConnections: (sums?.lostConnections ?? 0) + http2.lostConnections,
+    turns: (sums?.turns ?? 0) + of('turn'),
+    streams: (sums?.streams ?? 0) + of('stream'),
+    streaming: (sums?.streaming ?? 0) + http2.streaming,
+  };
 }
 
 function powerFamilies(power: PowerFigures | null): readonly Metric[] {

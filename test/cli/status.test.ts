@@ -14,6 +14,17 @@ describe('statusLines()', () => {
     expect(statusLines({ ...STATUS, last: report }).join('\n')).not.toContain('power');
   });
 
+  it('tells how the requests and connections of a service are counted that speaks HTTP/2', () => {
+    const web = {
+      ...{ turnConnections: 2, streamConnections: 3, lostConnections: 1 },
+      ...{ turns: 5, streams: 7, streaming: 4 },
+    };
+    expect(statusLines({ ...STATUS, last: report, http2: { web } })).toContain(
+      '  http2   connections: 3 by stream, 2 by turn, 1 lost; requests: 7 streams, 5 turns; 4 streaming',
+    );
+    expect(statusLines({ ...STATUS, last: report }).join('\n')).not.toContain('http2');
+  });
+
   it('tells what disturbs', () => {
     const control = 'devices/system/cpu/cpufreq/policy0/scaling_cur_freq';
     const disturbances = [{ kind: 'limit', control, detail: 'CPU 0 was throttled by heat' }] as const;

@@ -1,9 +1,11 @@
+import { createSocket } from 'node:dgram';
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeAll, afterAll, describe, expect, it } from 'vitest';
 import { Bench, ROOT, tailgov, until } from './support/daemon.ts';
+import { DNS_QUERY, startDnsmasq } from './support/more-servers.ts';
 
 let server: Server;
 let port: number;
@@ -52,6 +54,32 @@ describe('tailgov run', () => {
     expect(await daemon.exited, daemon.output()).toBe(0);
     expect(bench.controls()).toEqual(original);
     expect(existsSync(join(bench.runtime, 'journal'))).toBe(false);
+  });
+
+  it('governs a server of DNS, whose requests are datagrams', async () => {
+    const dns = await startDnsmasq();
+    const asker = createSocket('udp4').bind(0, '127.0.0.1');
+    const asking = setInterval(() => asker.send(DNS_QUERY, dns.port, '127.0.0.1'), 5);
+    try {
+      bench = new Bench(configOf('pid.yaml').replace(`port: ${port}`, `port: ${dns.port}, protocol: udp`));
+      const full = bench.controls()['policy0/scaling_max_freq'];
+      const daemon = bench.start();
+      await bench.governing();
+      await until('it has slowed down', () => bench.controls()['policy0/scaling_max_freq'] !== full, 30_000);
+      const { requests } = (await bench.client.totals()).services[0]!;
+      await until('it counts on', async () => (await bench.client.totals()).services[0]!.requests > requests, 30_000);
+      expect((await bench.client.status()).last!.services[0]!.snapshot).toMatchObject({
+        method: 'tracepoint',
+        unit: 'turn',
+      });
+      daemon.process.kill('SIGTERM');
+      expect(await daemon.exited, daemon.output()).toBe(0);
+      expect(bench.controls()['policy0/scaling_max_freq']).toBe(full);
+    } finally {
+      clearInterval(asking);
+      asker.close();
+      await dns.stop();
+    }
   });
 
   it('goes to full speed on pause and governs again on resume', async () => {

@@ -97,6 +97,24 @@ metrics: {}
     ]);
   });
 
+  it('takes a port of UDP for another than the same of TCP, and in our own network namespace alone', () => {
+    const udp = (name: string, target: string) =>
+      `  - { name: ${name}, target: { ${target}, protocol: udp }, slo: { latency: 5ms }, policy: simple.yaml }\n`;
+    const config = load(`services:\n${service('tcp', 53)}${udp('dns', 'port: 53')}`);
+    expect(config.services.map(({ target, protocol }) => [target.ports, protocol])).toEqual([
+      [[53], 'auto'],
+      [[53], 'udp'],
+    ]);
+    expect(problemsOf(() => load(`services:\n${udp('dns', 'port: 53')}${udp('other', 'ports: [54, 53]')}`))).toEqual([
+      expect.stringContaining('UDP port 53 is taken by service 1, expected another'),
+    ]);
+    expect(problemsOf(() => load(`services:\n${udp('dns', 'unit: dnsmasq')}`))).toEqual([
+      expect.stringContaining(
+        'protocol udp given, expected it beside a port or ports of our own network namespace alone',
+      ),
+    ]);
+  });
+
   it('refuses a name or a port that is taken, at its place', () => {
     expect(problemsOf(() => load(`services:\n${service('web', 80)}${service('web', 80)}`))).toEqual([
       '3:13: name web is taken by service 1, expected another',

@@ -22,6 +22,7 @@ const status: DaemonStatus = {
   loop: null,
   ticks: { count: 0, missed: 0, faults: 0 },
   changes: { made: 0, refused: 0, refusal: null, needsRestart: [], policies: [] },
+  http2: {},
   power: null,
   metrics: null,
   last: null,

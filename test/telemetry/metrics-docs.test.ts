@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { AppliedCpus } from '../../src/core/actuator.ts';
 import { cpuId } from '../../src/core/units.ts';
+import { unitFigures } from '../../src/sensor/figures-by-unit.ts';
 import { DaemonMetrics } from '../../src/telemetry/metrics.ts';
 import { IDENTITY, STATUS, tickOf, windowOf } from './metrics-support.ts';
 
@@ -17,7 +18,16 @@ function families() {
     policyOf: () => ({ policy: 'pid.yaml', controller: 'pid' }),
   });
   metrics.ready(IDENTITY);
-  const { report, times } = tickOf([windowOf([1])]);
+  const { report, times } = tickOf([
+    {
+      ...windowOf([1]),
+      http2: {
+        ...{ turnConnections: 1, streamConnections: 1, lostConnections: 0, streaming: 0 },
+        firstResponse: windowOf([1]).latency,
+        otherUnit: unitFigures('stream', windowOf([1])),
+      },
+    },
+  ]);
   const disturbanceCounts = { 'foreign-writer': 0, limit: 0, failure: 0, machine: 0 };
   const cpus = report.services.map(({ service }): AppliedCpus => {
     const two = [cpuId(0), cpuId(1)];

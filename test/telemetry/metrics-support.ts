@@ -28,6 +28,7 @@ export const STATUS: DaemonStatus = {
   loop: IDENTITY,
   ticks: { count: 0, missed: 0, faults: 0 },
   changes: { made: 0, refused: 0, refusal: null, needsRestart: [], policies: [] },
+  http2: {},
   power: null,
   metrics: null,
   last: null,

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { Snapshot } from '../../src/core/sensor.ts';
+import type { Http2Figures, Snapshot } from '../../src/core/sensor.ts';
+import { unitFigures } from '../../src/sensor/figures-by-unit.ts';
 import { exposition } from '../../src/telemetry/metrics-exposition.ts';
 import { DaemonMetrics, type PowerFigures } from '../../src/telemetry/metrics.ts';
 import { IDENTITY, SLO, snapshotOf, STATUS, tickOf, windowOf } from './metrics-support.ts';
@@ -20,6 +21,7 @@ function bench() {
   });
   metrics.ready(IDENTITY);
   return {
+    metrics,
     tick: (snapshots: readonly Snapshot[], overrides: Parameters<typeof tickOf>[1] = {}, missed = 0) => {
       const { report, times } = tickOf(snapshots, overrides);
       metrics.tick(report, missed, times, 5_000);
@@ -43,6 +45,33 @@ describe('DaemonMetrics', () => {
     const series = scrape();
     expect(series.get('tailgov_ticks_total')).toBe(7);
     expect(series.get('tailgov_ticks_unreported_total')).toBe(3);
+  });
+
+  it('tells turns from streams where a service speaks HTTP/2, whichever of them are more', () => {
+    const { tick, scrape, metrics } = bench();
+    const seen = (unit: 'turn' | 'stream', requests: number, more: Partial<Http2Figures>) => {
+      const own = windowOf(Array<number>(requests).fill(1), { unit });
+      const otherUnit = unitFigures(unit === 'turn' ? 'stream' : 'turn', windowOf([1, 1]));
+      const figures = { turnConnections: 0, streamConnections: 0, lostConnections: 0, streaming: 0 };
+      return { ...own, http2: { ...figures, firstResponse: own.latency, otherUnit, ...more } };
+    };
+    tick([windowOf([1])]);
+    expect(scrape().get('tailgov_requests_by_unit_total{service="web",unit="turn"}')).toBeUndefined();
+    expect(metrics.http2).toEqual({});
+    tick([seen('turn', 5, { turnConnections: 3, streamConnections: 1 })]);
+    tick([seen('stream', 7, { streamConnections: 2, lostConnections: 1, streaming: 4 })]);
+    const series = scrape();
+    expect(series.get('tailgov_request_unit{service="web",unit="stream"}')).toBe(1);
+    expect(series.get('tailgov_requests_by_unit_total{service="web",unit="turn"}')).toBe(7);
+    expect(series.get('tailgov_requests_by_unit_total{service="web",unit="stream"}')).toBe(9);
+    expect(series.get('tailgov_connections_by_unit_total{service="web",unit="turn"}')).toBe(3);
+    expect(series.get('tailgov_connections_by_unit_total{service="web",unit="stream"}')).toBe(3);
+    expect(series.get('tailgov_connections_lost_total{service="web"}')).toBe(1);
+    expect(series.get('tailgov_streaming_total{service="web"}')).toBe(4);
+    expect(metrics.http2['web']).toEqual({
+      ...{ turnConnections: 3, streamConnections: 3, lostConnections: 1 },
+      ...{ turns: 7, streams: 9, streaming: 4 },
+    });
   });
 
   it('adds up what each tick saw of each service', () => {
@@ -142,7 +171,7 @@ describe('DaemonMetrics', () => {
     expect(names.filter((name) => name.includes('service="web"')).length).toBeLessThan(130);
     const labels = new Set(names.flatMap((name) => [...name.matchAll(/[{,](\w+)=/g)].map(([, label]) => label)));
     expect([...labels].sort()).toEqual(
-      'actuator_method controller domain kind le mode model node_version outcome policy sensor_method service source state version'.split(
+      'actuator_method controller domain kind le mode model node_version outcome policy sensor_method service source state unit version'.split(
         ' ',
       ),
     );
