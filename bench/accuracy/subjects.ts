@@ -19,7 +19,8 @@ export interface Subject {
   readonly what: string;
   /** Whether each request has a connection of its own. */
   readonly connectionARequest?: true;
-  start(client: OpenLoopClient): Promise<RunningSubject>;
+  /** @param with how many connections, or streams in flight, where not the subject's own number */
+  start(client: OpenLoopClient, options?: { readonly connections?: number }): Promise<RunningSubject>;
 }
 
 export interface RunningSubject {
@@ -132,8 +133,8 @@ export const SUBJECTS: readonly Subject[] = [
   {
     name: 'grpc',
     what: 'Node, unary calls of 0.5 ms of CPU on average, exponential, up to 100 streams in flight on one connection',
-    start: async (client) =>
-      underClient(await nodeServer('grpc', '0.5'), client, { protocol: 'grpc', connections: 100, argument: '/unary' }),
+    start: async (client, { connections = 100 } = {}) =>
+      underClient(await nodeServer('grpc', '0.5'), client, { protocol: 'grpc', connections, argument: '/unary' }),
   },
   {
     name: 'dns',
