@@ -48,6 +48,8 @@ export const REQUIREMENTS = {
     { package: 'postgresql', for: 'tests against a real server', anyFile: ['/usr/lib/postgresql'] },
     { package: 'dnsmasq-base', for: 'tests against a real server of DNS', command: 'dnsmasq' },
     { package: 'memcached', for: 'tests against a real server', command: 'memcached' },
+    { package: 'runc', for: 'tests against servers in real containers', command: 'runc' },
+    { package: 'busybox-static', for: 'what runs in those containers', command: 'busybox' },
     { package: 'openssl', for: 'certificates of test servers', command: 'openssl' },
     { package: 'prometheus', for: 'fetching and checking metrics as operators do', command: 'promtool' },
     { package: 'chromium', for: 'drawing the dashboard', command: 'chromium' },
