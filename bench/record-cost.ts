@@ -69,9 +69,8 @@ async function measure(record: boolean): Promise<Round> {
   try {
     const recorder = record
       ? new TurnRecorder({
-          file: new RecordingFile(name, 2 ** 40),
           sensor,
-          target: 'bench',
+          targets: [{ file: new RecordingFile(name, 2 ** 40), target: 'bench' }],
           clock: systemClock,
           frequencyKhz: () => null,
         })

@@ -4,7 +4,7 @@ import { UsageError } from '../core/errors.ts';
 import type { Snapshot } from '../core/sensor.ts';
 import type { OpenedSensor } from '../sensor/opened-sensor.ts';
 import { RecordingFile } from '../sensor/recording-file.ts';
-import { TurnRecorder } from '../sensor/turn-recorder.ts';
+import { type RecordingOutcome, TurnRecorder } from '../sensor/turn-recorder.ts';
 import { currentFrequencyKhz } from '../sysfs/current-frequency.ts';
 import { realTree } from '../sysfs/real-tree.ts';
 
@@ -41,16 +41,16 @@ export function recordingFile({ record, recordLimit }: RecordOptions, targets: n
 export function recordSensor(file: RecordingFile, sensor: OpenedSensor, target: string) {
   const tree = realTree('/sys');
   const recorder = new TurnRecorder({
-    ...{ file, sensor, target },
+    ...{ sensor, targets: [{ file, target }] },
     clock: systemClock,
     frequencyKhz: () => currentFrequencyKhz(tree),
   });
   const drain = setInterval(() => recorder.drain(), DRAIN_EVERY_MS);
   return {
-    window: (snapshot: Snapshot) => recorder.window(snapshot),
+    window: (snapshot: Snapshot) => recorder.window([snapshot]),
     close() {
       clearInterval(drain);
-      const { whole, text } = recorder.close();
+      const [{ whole, text }] = recorder.close() as [RecordingOutcome];
       tree.close();
       process.stderr.write(`${text}\n`);
       if (!whole) process.exitCode = 1;

@@ -4,7 +4,6 @@ import { kernelOwnersTelling, rememberedOwners } from '../actuator/cpu-owners.ts
 import type { Clock } from '../core/clock.ts';
 import { systemClock } from '../core/clock.ts';
 import type { Actuator } from '../core/actuator.ts';
-import { UsageError } from '../core/errors.ts';
 import type { Planner } from '../core/planner.ts';
 import type { Sensor, Snapshot } from '../core/sensor.ts';
 import type { SysfsTree } from '../core/sysfs-tree.ts';
@@ -97,7 +96,7 @@ export function composeGovernor(options: GovernorOptions): Governor {
   const shown = (opened: Sensor): Sensor =>
     dryRun
       ? predictingSensor(
-          tapped(opened, (snapshots) => recorder?.measured(snapshots[0]!)),
+          tapped(opened, (snapshots) => recorder?.measured(snapshots)),
           (target) => loop.levelOf(target),
           (target) => sloOf(current, target),
         )
@@ -105,14 +104,11 @@ export function composeGovernor(options: GovernorOptions): Governor {
 
   let planner = plannerFor(config);
   const { record } = options;
-  if (record !== undefined && config.services.length !== 1) {
-    throw new UsageError(`--record ${record.file}: ${config.services.length} services, expected one: a file holds one`);
-  }
   let measured = openOn(config.services.map(targetOf), record !== undefined);
   const recorder =
     record === undefined
       ? null
-      : new DryRunRecorder({ ...record, sensor: measured, service: config.services[0]!, tree: base, clock });
+      : new DryRunRecorder({ ...record, sensor: measured, services: config.services, tree: base, clock });
   const endRecording = () => recorder?.close().forEach((line) => log('info', line));
   let sensor = shown(measured);
   let services = config.services.map(governedService);

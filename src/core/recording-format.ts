@@ -6,7 +6,7 @@ export interface RecordingHeader {
   readonly format: 'tailgov-recording';
   readonly version: 1;
   readonly target: string;
-  /** What one line is. */
+  /** What one line is, as far as it was known when the recording began: see `units` of its marks. */
   readonly unit: RequestUnit;
   /** Wall time of arrival 0, ISO 8601. */
   readonly startedAt: string;
@@ -34,6 +34,8 @@ export interface RecordingMark {
   readonly frequencyKhz: KiloHertz | null;
   /** Requests that were measured and did not find their way into the recording. */
   readonly lost: number;
+  /** How many requests were counted by which unit: known only once they are, where the protocol was not told. */
+  readonly units?: Readonly<Record<RequestUnit, number>>;
 }
 
 /** The last line of a recording that was ended and not cut off. */

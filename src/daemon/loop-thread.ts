@@ -130,9 +130,10 @@ function govern(
     const urgent = alarms.some((alarm) => !answered.has(keyOf(alarm)));
     if (timed || urgent) {
       const nowNs = systemClock.monotonicNs();
-      const levelBefore = levelOf(governor);
+      const { recorder } = governor;
+      const levelsBefore = recorder?.services.map((name) => loop.levelOf(name)) ?? [];
       const report = loop.tick(timed ? dueNs : nowNs, alarms);
-      governor.recorder?.predicted(loop.snapshots[0]!, levelBefore);
+      recorder?.predicted(loop.snapshots, levelsBefore);
       if (reports.passes(punctuality.pace, report.faults.length, nowNs)) {
         post({ type: 'tick', report, missed, times: loop.snapshots.map(timesMessage) });
       }
@@ -234,8 +235,6 @@ function govern(
   }
 }
 
-/** Of the first service, which alone is recorded. */
-const levelOf = ({ loop, recorder }: Governor) => (recorder === null ? 1 : loop.levelOf(recorder.service));
 const keyOf = ({ target, kind }: Alarm) => `${kind} ${target}`;
 const intervalOf = (loop: GovernorLoop) => BigInt(Math.round(loop.intervalMs * NS_PER_MS));
 

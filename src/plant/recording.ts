@@ -76,12 +76,16 @@ export class RecordingReader {
     const order = Uint32Array.from({ length: this.#count }, (_, i) => i);
     order.sort((a, b) => rows[3 * a]! - rows[3 * b]! || a - b);
     const column = (at: number) => Float64Array.from(order, (row) => rows[3 * row + at]!);
+    const mark = this.#end ?? this.#mark;
+    const { turn = 0, stream = 0 } = mark?.units ?? {};
+    // Of a protocol that was found out on the way the header could not tell.
+    const unit = turn + stream === 0 ? this.#header!.unit : stream > turn ? 'stream' : 'turn';
     return {
-      header: this.#header!,
+      header: { ...this.#header!, unit },
       arrivalsNs: column(0),
       socketWaitsNs: column(1),
       handlingTimesNs: column(2),
-      mark: this.#end ?? this.#mark,
+      mark,
       end: this.#end,
     };
   }
@@ -143,8 +147,9 @@ export class RecordingReader {
 
 function isMark(value: unknown): value is RecordingMark {
   if (typeof value !== 'object' || value === null) return false;
-  const { atNs, cpuTimeNs, cpuRequests, lost } = value as Record<string, unknown>;
-  return [atNs, cpuTimeNs, cpuRequests, lost].every((count) => typeof count === 'number' && count >= 0);
+  const { atNs, cpuTimeNs, cpuRequests, lost, units = {} } = value as Record<string, unknown>;
+  const counts = [atNs, cpuTimeNs, cpuRequests, lost, ...(Object.values(units ?? { none: null }) as unknown[])];
+  return counts.every((count) => typeof count === 'number' && count >= 0);
 }
 
 function parsedRow(line: string): number[] | undefined {

@@ -32,6 +32,10 @@ export function replayOf(
   if (end?.reason === 'limit') notes.push('The recording ended at the size that it was allowed.');
   const lost = mark?.lost ?? 0;
   if (lost > 0) notes.push(`${lost} requests are missing, for there was no room for them: the real load was higher.`);
+  const { turn = 0, stream = 0 } = mark?.units ?? {};
+  if (turn > 0 && stream > 0) {
+    notes.push(`Of the requests ${stream} were streams of HTTP/2, and ${turn} whole turns of other connections.`);
+  }
 
   const meanHandlingNs = handlingTimesNs.reduce((sum, ns) => sum + ns, 0) / requests;
   const cpuNs = mark !== null && mark.cpuRequests > 0 && mark.cpuTimeNs > 0 ? mark.cpuTimeNs / mark.cpuRequests : null;

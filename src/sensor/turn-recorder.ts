@@ -13,83 +13,133 @@ import {
 import type { Snapshot } from '../core/sensor.ts';
 import { type KiloHertz, kiloHertz, NS_PER_MS, NS_PER_S } from '../core/units.ts';
 import type { OpenedSensor } from './opened-sensor.ts';
-import { RecordingFile } from './recording-file.ts';
+import type { RecordingFile } from './recording-file.ts';
+import type { TurnStream } from './turn-stream.ts';
 
 const MARK_EVERY_NS = NS_PER_S;
 
 export interface TurnRecorderOptions {
-  readonly file: RecordingFile;
-  /** With `record`; its first target is recorded. */
+  /** With `record`. */
   readonly sensor: OpenedSensor;
-  readonly target: string;
-  readonly slo?: NonNullable<RecordingHeader['slo']>;
+  /** Where to write what, in the order of the sensor's targets. */
+  readonly targets: readonly RecordedTarget[];
   readonly clock: Clock;
   /** Mean over the CPUs; null where it is not known. */
   readonly frequencyKhz: () => KiloHertz | null;
 }
 
-/** Writes what a sensor streams into a recording. `drain` often, `window` with every snapshot, `close` at the end. */
+export interface RecordedTarget {
+  readonly file: RecordingFile;
+  readonly target: string;
+  readonly slo?: NonNullable<RecordingHeader['slo']>;
+}
+
+/** What became of a recording. */
+export interface RecordingOutcome {
+  /** Whether all of it is there. */
+  readonly whole: boolean;
+  readonly text: string;
+}
+
+/** Writes what a sensor streams into a recording a target. `drain` often, `window` with every snapshot, `close` at the end. */
 export class TurnRecorder {
-  readonly #options: TurnRecorderOptions;
-  readonly #turns;
-  #written = 0;
-  #leftOut = 0;
-  #cpuTimeNs = 0;
-  #cpuRequests = 0;
-  readonly #busiest = { sum: 0, count: 0 };
-  readonly #frequency = { sum: 0, count: 0 };
-  #markedAtNs = 0;
+  readonly #turns: TurnStream;
+  readonly #frequencyKhz: TurnRecorderOptions['frequencyKhz'];
+  readonly #recordings: readonly TargetRecording[];
 
   /** @throws RangeError for a sensor that does not stream */
-  constructor(options: TurnRecorderOptions) {
-    const { sensor, clock, file } = options;
+  constructor({ sensor, targets, clock, frequencyKhz }: TurnRecorderOptions) {
     if (sensor.turns === null) throw new RangeError('record turns: the sensor was opened without `record`');
-    this.#options = options;
-    this.#turns = sensor.turns;
-    const sinceStartMs = Number(clock.monotonicNs() - sensor.turns.startNs) / NS_PER_MS;
-    file.add(
-      recordingHeaderLine({
-        target: options.target,
-        unit: sensor.unit,
-        startedAt: new Date(clock.wallMs() - sinceStartMs).toISOString(),
-        startedAtNs: Number(sensor.turns.startNs),
-        method: sensor.method,
-        kernel: release(),
-        ...(options.slo === undefined ? {} : { slo: options.slo }),
-        frequencyKhz: options.frequencyKhz(),
-      }),
-    );
+    const { turns } = sensor;
+    this.#turns = turns;
+    this.#frequencyKhz = frequencyKhz;
+    const sinceStartMs = Number(clock.monotonicNs() - turns.startNs) / NS_PER_MS;
+    this.#recordings = targets.map(({ file, target, slo }, index) => {
+      file.add(
+        recordingHeaderLine({
+          target,
+          unit: sensor.unit,
+          startedAt: new Date(clock.wallMs() - sinceStartMs).toISOString(),
+          startedAtNs: Number(turns.startNs),
+          method: sensor.method,
+          kernel: release(),
+          ...(slo === undefined ? {} : { slo }),
+          frequencyKhz: frequencyKhz(),
+        }),
+      );
+      const sinceStartNs = () => Number(clock.monotonicNs() - turns.startNs);
+      return new TargetRecording(file, sinceStartNs, () => turns.lost(index));
+    });
   }
 
   drain(): void {
     this.#turns.drain(this.#take);
   }
 
-  /** @param snapshot of the target that is recorded, as it was measured */
-  window(snapshot: Snapshot): void {
+  /** @param snapshots of the targets in their order, as they were measured */
+  window(snapshots: readonly Snapshot[]): void {
     this.drain();
+    const khz = this.#frequencyKhz();
+    this.#recordings.forEach((recording, index) => recording.window(snapshots[index]!, khz));
+  }
+
+  /** Ends the recordings; before the sensor is closed. @param predicted in the order of the targets */
+  close(predicted: readonly RecordedPrediction[] = []): readonly RecordingOutcome[] {
+    this.#turns.finish(this.#take);
+    return this.#recordings.map((recording, index) => recording.close(predicted[index]));
+  }
+
+  readonly #take = (target: number, arrivalNs: number, socketWaitNs: number, handlingTimeNs: number): void => {
+    // What arrived before the recording began has no place in it.
+    if (arrivalNs >= 0) this.#recordings[target]?.add(arrivalNs, socketWaitNs, handlingTimeNs);
+  };
+}
+
+/** What is known of one target, on its way into its file. */
+class TargetRecording {
+  readonly #file: RecordingFile;
+  readonly #sinceStartNs: () => number;
+  readonly #lost: () => number;
+  #written = 0;
+  #leftOut = 0;
+  #cpuTimeNs = 0;
+  #cpuRequests = 0;
+  readonly #busiest = { sum: 0, count: 0 };
+  readonly #frequency = { sum: 0, count: 0 };
+  readonly #units = { turn: 0, stream: 0 };
+  #markedAtNs = 0;
+
+  /** @param lost how many did not find their way to us */
+  constructor(file: RecordingFile, sinceStartNs: () => number, lost: () => number) {
+    this.#file = file;
+    this.#sinceStartNs = sinceStartNs;
+    this.#lost = lost;
+  }
+
+  add(arrivalNs: number, socketWaitNs: number, handlingTimeNs: number): void {
+    if (this.#file.add(recordingLine(arrivalNs, socketWaitNs, handlingTimeNs))) this.#written++;
+    else this.#leftOut++;
+  }
+
+  window(snapshot: Snapshot, khz: KiloHertz | null): void {
+    this.#units[snapshot.unit] += snapshot.requests;
+    const other = snapshot.http2?.otherUnit;
+    if (other !== undefined) this.#units[other.unit] += other.requests;
     if (snapshot.cpuTimeNs !== null) {
       this.#cpuTimeNs += snapshot.cpuTimeNs;
-      this.#cpuRequests += snapshot.requests;
+      this.#cpuRequests += snapshot.requests + (other?.requests ?? 0);
     }
     if (snapshot.busiestThreadRatio !== null) addTo(this.#busiest, snapshot.busiestThreadRatio);
-    const khz = this.#options.frequencyKhz();
     if (khz !== null) addTo(this.#frequency, khz);
     const mark = this.#mark();
     if (mark.atNs - this.#markedAtNs < MARK_EVERY_NS) return;
     this.#markedAtNs = mark.atNs;
-    this.#options.file.add(recordingMarkLine(mark));
-    this.#options.file.flush();
+    this.#file.add(recordingMarkLine(mark));
+    this.#file.flush();
   }
 
-  /**
-   * Ends the recording; before the sensor is closed.
-   *
-   * @returns what became of it, for humans, and whether all of it is there
-   */
-  close(predicted?: RecordedPrediction): { readonly whole: boolean; readonly text: string } {
-    const { file } = this.#options;
-    this.#turns.finish(this.#take);
+  close(predicted: RecordedPrediction | undefined): RecordingOutcome {
+    const file = this.#file;
     const end = { ...this.#mark(), reason: file.ended === 'limit' ? ('limit' as const) : ('done' as const) };
     file.flush(recordingEndLine(predicted === undefined ? end : { ...end, predicted }));
     file.close();
@@ -107,22 +157,15 @@ export class TurnRecorder {
     };
   }
 
-  readonly #take = (target: number, arrivalNs: number, socketWaitNs: number, handlingTimeNs: number): void => {
-    // What arrived before the recording began has no place in it.
-    if (target !== 0 || arrivalNs < 0) return;
-    if (this.#options.file.add(recordingLine(arrivalNs, socketWaitNs, handlingTimeNs))) this.#written++;
-    else this.#leftOut++;
-  };
-
   #mark(): RecordingMark {
-    const { clock } = this.#options;
     return {
-      atNs: Number(clock.monotonicNs() - this.#turns.startNs),
+      atNs: this.#sinceStartNs(),
       cpuTimeNs: Math.round(this.#cpuTimeNs),
       cpuRequests: this.#cpuRequests,
       busiestThreadRatio: meanOf(this.#busiest),
       frequencyKhz: khzOrNull(meanOf(this.#frequency)),
-      lost: this.#turns.lost(0) + this.#leftOut,
+      lost: this.#lost() + this.#leftOut,
+      units: { ...this.#units },
     };
   }
 }

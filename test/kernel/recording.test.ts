@@ -38,16 +38,15 @@ async function recorded(
   });
   cleanups.push(() => sensor.close());
   const recorder = new TurnRecorder({
-    file: new RecordingFile(file, 1e9),
     sensor,
-    target: 'server',
+    targets: [{ file: new RecordingFile(file, 1e9), target: 'server' }],
     clock: systemClock,
     frequencyKhz: () => null,
   });
   await load();
   const snapshot = sensor.read()[0]!;
-  recorder.window(snapshot);
-  return { snapshot, outcome: recorder.close(), recording: readRecording(file) };
+  recorder.window([snapshot]);
+  return { snapshot, outcome: recorder.close()[0]!, recording: readRecording(file) };
 }
 
 const sum = (values: Float64Array) => values.reduce((total, value) => total + value, 0);
@@ -92,6 +91,20 @@ describe('a recording of a real server', () => {
     expect(sum(recording.handlingTimesNs)).toBe(snapshot.handlingTime.sumNs);
     expect(recording.end).toMatchObject({ reason: 'done', lost: 0 });
     expect(recording.header).toMatchObject({ unit: 'stream' });
+  });
+
+  it('says what its lines are where the protocol was not told', async () => {
+    const server = await use(startGrpc({ '/unary': unary }));
+    const load = async () => {
+      // Begun after the sensor, so that its preface is seen.
+      const one = new GrpcClient(server.port);
+      cleanups.push(() => one.close());
+      for (let left = 53; left > 0; left--) await one.call('/unary');
+    };
+    const { snapshot, recording } = await recorded('found-out', server, load);
+    expect(snapshot.unit).toBe('stream');
+    expect(recording.mark?.units).toMatchObject({ stream: 53 });
+    expect(recording.header.unit).toBe('stream');
   });
 
   it('has one line for a turn whose reply leaves in several sends, up to the last of them', async () => {
@@ -185,6 +198,35 @@ describe('tailgov run --dry-run --record', () => {
       /The dry run predicted of pid: .* late, mean level 0\.\d+; simulated: .* mean level/,
     );
     expect(simulated.stdout).toMatch(/Recorded at .* GHz in the mean/);
+  });
+
+  it('gives each of several services a file of its own, which replays by itself', async () => {
+    const [first, second] = [await use(startRedis()), await use(startRedis())];
+    const service = (name: string, port: number) =>
+      `  - { name: ${name}, target: { port: ${port} }, slo: { latency: 20ms }, policy: ${join(ROOT, 'policies/pid.yaml')} }\n`;
+    const bench = new Bench(`services:\n${service('cache', first.port)}${service('queue', second.port)}`);
+    cleanups.push(() => bench.close());
+    const daemon = bench.start('--dry-run', '--record', join(directory, 'day.rec'));
+    await bench.governing();
+    const clients = [await client(first), await client(second)];
+    for (const [index, requests] of [29, 17].entries()) {
+      for (let left = requests; left > 0; left--) await clients[index]!.exchange(PING, PONG_BYTES);
+    }
+    daemon.process.kill('SIGTERM');
+    expect(await daemon.exited).toBe(0);
+    for (const [name, requests] of [
+      ['cache', 29],
+      ['queue', 17],
+    ] as const) {
+      const file = join(directory, `day.${name}.rec`);
+      const { header, arrivalsNs, end } = readRecording(file);
+      expect(header.target).toBe(name);
+      expect(arrivalsNs).toHaveLength(requests);
+      expect(end?.predicted?.requests).toBe(requests);
+      const simulated = tailgov('simulate', '--recording', file, '--policy', 'pid');
+      expect(simulated.stdout).toContain('The dry run predicted of pid');
+    }
+    expect(() => statSync(join(directory, 'day.rec'))).toThrow('ENOENT');
   });
 
   it('is refused without --dry-run, and creates nothing', () => {

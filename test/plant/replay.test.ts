@@ -87,6 +87,13 @@ describe('replayOf()', () => {
     expect(replay(recording([1, 2], [1, 1], END)).workers).toBe(1);
   });
 
+  it('says where requests of two units are together', () => {
+    const notes = (turn: number, stream: number) =>
+      replay(recording([0], [1], { ...END, units: { turn, stream } })).notes.join(' ');
+    expect(notes(3, 40)).toContain('40 were streams of HTTP/2, and 3 whole turns');
+    expect(notes(0, 40)).not.toContain('streams');
+  });
+
   it('says what is missing', () => {
     expect(replay(recording([1], [1], null)).notes[0]).toContain('cut off: its 1 whole lines');
     expect(replay(recording([1], [1], { ...END, reason: 'limit', lost: 3 })).notes.slice(0, 2)).toEqual([
