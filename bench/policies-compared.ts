@@ -1,42 +1,49 @@
 /**
- * Writes the tables of docs/policies-compared.md: `npx tsx bench/policies-compared.ts [--reduced]`, after `npm run build`.
+ * Writes the tables of docs/policies-compared.md: `npx tsx bench/policies-compared.ts [--minutes 15] [--reduced]`, after
+ * `npm run build`.
  *
- * Every ready policy and every baseline under every workload and trace, by `tailgov simulate` of dist/. What is done for a
- * workload is kept in dist/policies-compared/ and taken from there as long as the program and its policies stay the same, so a run that was
- * stopped goes on where it was. --reduced: two seeds and half the time, without the reference.
+ * Every ready policy and every baseline under every workload and trace, by `tailgov simulate` of dist/. It is done a piece at
+ * a time, and ends when the minutes are over: the page then has what is done, and says what is not. Pieces are kept in
+ * dist/policies-compared/ as long as the program and its policies stay the same, so the next run goes on from there. --reduced: a
+ * third of the time, two seeds.
  */
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
+import { meanNsOf } from '../src/plant/distribution.ts';
 import { loadTraces } from '../src/plant/load-trace.ts';
 import { workloads } from '../src/plant/workloads.ts';
+import { baselines } from '../src/study/baselines/registry.ts';
+import { FULL_LOAD_RATIO } from '../src/study/simulated-run.ts';
 import { rowKeepsSlo, type SweepRow } from '../src/study/sweep/sweep.ts';
 
 const ROOT = join(import.meta.dirname, '..');
-const PROGRAM = join(ROOT, 'dist', 'cli.js');
-const KEPT = join(ROOT, 'dist', 'policies-compared');
+const DIST = join(ROOT, 'dist');
+const PROGRAM = join(DIST, 'cli.js');
+const KEPT = join(DIST, 'policies-compared');
 const PAGE = join(ROOT, 'docs', 'policies-compared.md');
 const BEGIN = '<!-- tables: begin -->';
 const END = '<!-- tables: end -->';
 
 const reduced = process.argv.includes('--reduced');
+const minutes = Number(process.argv[process.argv.indexOf('--minutes') + 1] || 15) || 15;
+const threads = availableParallelism();
 const seeds = reduced ? 2 : 3;
-const secondsOf = (workload: string) => (reduced ? 1 : 2) * (BUSY.includes(workload) ? 30 : 60);
 
-/** Services with hundreds of thousands of requests a second get few cores, and no search for a reference. */
+/** Services with a hundred thousand requests a second: shorter runs, and the reference for the first seed alone. */
 const BUSY = ['memcached', 'bimodal-kv'];
-const coresOf = (workload: string) => (BUSY.includes(workload) ? 2 : 4);
-const hasReference = (workload: string) => !reduced && !BUSY.includes(workload);
+const isBusy = (workload: string) => BUSY.includes(workload);
+const coresOf = (workload: string) => (workload === 'memcached' ? 2 : 4);
+const secondsOf = (workload: string) => (isBusy(workload) ? 15 : 120) / (reduced ? 3 : 1);
 
-function argumentsFor(workload: string): readonly string[] {
-  return [
-    ...readyPolicies().flatMap((name) => ['--policy', name]),
-    ...['--baseline', 'all', '--workload', workload, '--duration', `${secondsOf(workload)}s`, '--seeds', String(seeds)],
-    ...Object.keys(loadTraces).flatMap((trace) => ['--trace', trace]),
-    ...['--cores', String(coresOf(workload)), '--json'],
-    ...(hasReference(workload) ? ['--reference'] : []),
-  ];
+/** A command, and what it is likely to cost. */
+interface Piece {
+  readonly workload: string;
+  readonly name: string;
+  readonly args: readonly string[];
+  readonly threadSeconds: number;
 }
 
 function readyPolicies(): readonly string[] {
@@ -44,28 +51,104 @@ function readyPolicies(): readonly string[] {
   return files.map((name) => name.replace('.yaml', '')).sort();
 }
 
-function rowsOf(workload: string): readonly SweepRow[] {
-  const args = argumentsFor(workload);
-  const hash = createHash('sha256').update(readFileSync(PROGRAM)).update(JSON.stringify(args));
-  for (const name of readyPolicies()) hash.update(readFileSync(join(ROOT, 'policies', `${name}.yaml`)));
-  const kept = join(KEPT, `${workload}-${hash.digest('hex').slice(0, 16)}.jsonl`);
-  if (!existsSync(kept)) {
-    const began = performance.now();
-    const { status, stdout } = spawnSync(process.execPath, [PROGRAM, 'simulate', ...args], {
-      encoding: 'utf8',
-      maxBuffer: 2 ** 28,
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
-    if (status !== 0) throw new Error(`tailgov simulate of ${workload} ended with ${status}`);
-    mkdirSync(KEPT, { recursive: true });
-    writeFileSync(kept, stdout);
-    console.error(`${workload}: ${((performance.now() - began) / 1000).toFixed(0)} s`);
-  }
-  return readFileSync(kept, 'utf8')
-    .trim()
-    .split('\n')
-    .map((line) => JSON.parse(line) as SweepRow);
+/** Of a run and of a reference, a request: only to say how long it will take, and put right by what it takes. */
+const RUN_COST_US = 0.45;
+const REFERENCE_COST_US = 14;
+/** Of a run, a simulated second, whatever it is asked: rules that look often. */
+const TIME_COST_MS = 6;
+
+function piecesOf(workload: string): readonly Piece[] {
+  const [seconds, cores] = [secondsOf(workload), coresOf(workload)];
+  const requests = ((FULL_LOAD_RATIO * cores) / (meanNsOf(workloads[workload]!.demand) / 1e9)) * seconds;
+  const runS = (requests * RUN_COST_US) / 1e6 + (seconds * TIME_COST_MS) / 1e3;
+  const referenceS = (requests * REFERENCE_COST_US) / 1e6;
+  const common = ['--workload', workload, '--duration', `${seconds}s`, '--cores', `${cores}`, '--json'];
+  const policies = [...readyPolicies().flatMap((name) => ['--policy', name]), '--baseline', 'all'];
+  const runs = (readyPolicies().length + Object.keys(baselines).length + 1) * seeds;
+  const traces = Object.keys(loadTraces);
+  return [
+    ...traces.map((trace) => ({
+      workload,
+      name: `${workload} under ${trace}`,
+      args: [
+        ...common,
+        ...policies,
+        '--trace',
+        trace,
+        '--seeds',
+        `${seeds}`,
+        ...(isBusy(workload) ? [] : ['--reference']),
+      ],
+      threadSeconds: runs * runS + (isBusy(workload) ? 0 : seeds * referenceS),
+    })),
+    ...(isBusy(workload)
+      ? [
+          {
+            workload,
+            name: `${workload}: reference`,
+            args: [
+              ...common,
+              '--policy',
+              'performance',
+              '--reference',
+              ...traces.flatMap((trace) => ['--trace', trace]),
+            ],
+            threadSeconds: traces.length * (referenceS + 2 * runS),
+          },
+        ]
+      : []),
+  ];
 }
+
+/** What the program and its policies are. */
+function programHash(): string {
+  const hash = createHash('sha256');
+  for (const file of readdirSync(DIST)
+    .filter((name) => name.endsWith('.js'))
+    .sort()) {
+    hash.update(readFileSync(join(DIST, file)));
+  }
+  for (const name of readyPolicies()) hash.update(readFileSync(join(ROOT, 'policies', `${name}.yaml`)));
+  return hash.digest('hex');
+}
+
+const fileOf = ({ workload, args }: Piece, program: string) =>
+  join(
+    KEPT,
+    `${workload}-${createHash('sha256').update(program).update(JSON.stringify(args)).digest('hex').slice(0, 16)}.jsonl`,
+  );
+
+const EXIT_USAGE = 2;
+const EXIT_INTERRUPTED = 130;
+
+/** @returns the rows that were done by the deadline, and whether that is all of them */
+async function run(
+  { args, name }: Piece,
+  deadlineMs: number,
+): Promise<{ readonly text: string; readonly whole: boolean }> {
+  const child = spawn(process.execPath, [PROGRAM, 'simulate', ...args, '--threads', `${threads}`], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let [text, said] = ['', ''];
+  child.stdout.on('data', (chunk: Buffer) => (text += chunk.toString()));
+  child.stderr.on('data', (chunk: Buffer) => (said += chunk.toString()));
+  const timer = setTimeout(() => child.kill('SIGINT'), Math.max(0, deadlineMs - Date.now()));
+  const stop = () => child.kill('SIGINT');
+  process.on('SIGINT', stop);
+  const status = await new Promise<number | null>((resolve) => child.on('close', resolve));
+  clearTimeout(timer);
+  process.off('SIGINT', stop);
+  // A workload that the reference does not cover is an answer, too.
+  if (status === EXIT_USAGE && said.includes('--reference')) return { text: '', whole: true };
+  if (status !== 0 && status !== EXIT_INTERRUPTED) throw new Error(`${name} ended with ${String(status)}: ${said}`);
+  return { text, whole: status === 0 };
+}
+
+const rowsIn = (text: string) =>
+  text
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line) as SweepRow);
 
 const percent = (share: number, digits = 1) => `${(100 * share).toFixed(digits)}`;
 const within = (plusMinus: number | null, digits: number) =>
@@ -81,7 +164,8 @@ function savingTable(rows: readonly SweepRow[]): string {
   const traces = [...new Set(rows.map(({ trace }) => trace))];
   const policies = [...new Set(rows.map(({ policy }) => policy))];
   const cell = (policy: string, trace: string) => {
-    const row = rows.find((one) => one.policy === policy && one.trace === trace)!;
+    const row = rows.find((one) => one.policy === policy && one.trace === trace);
+    if (row === undefined) return '';
     const saved = `${percent(row.savingVsPerformance.mean)}${within(row.savingVsPerformance.plusMinus, 1)}`;
     const missed = row.missedWindows === 0 ? '' : ` (${row.missedWindows}/${row.windows})`;
     return `${rowKeepsSlo(row) ? `**${saved}**` : saved}${missed}`;
@@ -89,9 +173,9 @@ function savingTable(rows: readonly SweepRow[]): string {
   const limit = (name: string, joules: (row: SweepRow) => number | null) => [
     name,
     ...traces.map((trace) => {
-      const row = rows.find((one) => one.trace === trace)!;
-      const energyJ = joules(row);
-      return energyJ === null ? '-' : percent(1 - energyJ / row.energyJ.mean);
+      const row = rows.find((one) => one.trace === trace && joules(one) !== null);
+      const energyJ = row === undefined ? null : joules(row);
+      return row === undefined || energyJ === null ? '-' : percent(1 - energyJ / row.energyJ.mean);
     }),
   ];
   return table(
@@ -135,22 +219,39 @@ function summaryTable(rows: readonly SweepRow[]): string {
   );
 }
 
-function writePage(done: ReadonlyMap<string, readonly SweepRow[]>): void {
+/** Of a busy workload the reference is known for the first seed: its share of what can be saved counts for all. */
+function withReference(rows: readonly SweepRow[], references: readonly SweepRow[]): readonly SweepRow[] {
+  return rows.map((row) => {
+    const found = references.find(({ trace, referenceJ }) => trace === row.trace && referenceJ !== null);
+    if (found === undefined || found.referenceJ === null) return row;
+    const attainable = 1 - found.referenceJ / found.energyJ.mean;
+    const full = rows.find(({ trace, policy }) => trace === row.trace && policy === 'performance')!;
+    const share = { mean: row.savingVsPerformance.mean / attainable, plusMinus: null };
+    return {
+      ...row,
+      referenceJ: full.energyJ.mean * (1 - attainable),
+      shareOfAttainableSaving: attainable > 0 ? share : null,
+    };
+  });
+}
+
+function writePage(done: ReadonlyMap<string, readonly SweepRow[]>, missing: readonly string[]): void {
   const text = [
     BEGIN,
     '',
-    `${seeds} seeds${reduced ? ' (a reduced run, without the reference)' : ''}. Energy is modelled.`,
+    `${seeds} seeds${reduced ? ' (a reduced run)' : ''}. Energy is modelled.${missing.length === 0 ? '' : ` Not done in the time that it was given: ${missing.join('; ')}.`}`,
     '',
     '### Over all cells',
     '',
     summaryTable([...done.values()].flat()),
     ...Object.keys(workloads).flatMap((name) => {
       const rows = done.get(name);
-      if (rows === undefined) return [];
+      if (rows === undefined || rows.length === 0) return [];
       const { summary } = workloads[name]!;
+      const first = isBusy(name) ? ' The reference is that of the first seed.' : '';
       return [
         ...['', `### ${name}`, ''],
-        `${coresOf(name)} cores; ${secondsOf(name)} s a run; ${summary}; p99 ≤ ${rows[0]!.sloMs} ms.`,
+        `${coresOf(name)} cores; ${secondsOf(name)} s a run; ${summary}; p99 ≤ ${rows[0]!.sloMs} ms.${first}`,
         ...['', savingTable(rows)],
       ];
     }),
@@ -164,9 +265,46 @@ function writePage(done: ReadonlyMap<string, readonly SweepRow[]>): void {
   spawnSync('npx', ['prettier', '--write', '--log-level', 'warn', PAGE], { cwd: ROOT, stdio: 'inherit' });
 }
 
-// The quick ones first; the page shows what is done so far.
-const done = new Map<string, readonly SweepRow[]>();
-for (const name of Object.keys(workloads).sort((a, b) => Number(BUSY.includes(a)) - Number(BUSY.includes(b)))) {
-  done.set(name, rowsOf(name));
-  writePage(done);
+// The quick ones first, the costly references last.
+const rank = ({ workload, name }: Piece) => Number(isBusy(workload)) + Number(name.endsWith('reference'));
+const pieces = Object.keys(workloads)
+  .flatMap(piecesOf)
+  .sort((a, b) => rank(a) - rank(b));
+const program = programHash();
+const began = Date.now();
+const deadlineMs = began + minutes * 60_000;
+const texts = new Map<Piece, string>();
+const wallS = (list: readonly Piece[]) => list.reduce((sum, { threadSeconds }) => sum + threadSeconds, 0) / threads;
+const open = pieces.filter((piece) => !existsSync(fileOf(piece, program)));
+console.error(`${pieces.length} pieces, ${open.length} of them to do: about ${(wallS(open) / 60).toFixed(0)} min`);
+mkdirSync(KEPT, { recursive: true });
+for (const piece of pieces) {
+  const kept = fileOf(piece, program);
+  if (existsSync(kept)) texts.set(piece, readFileSync(kept, 'utf8'));
 }
+const missing: string[] = [];
+for (const [index, piece] of open.entries()) {
+  if (Date.now() >= deadlineMs) {
+    missing.push(piece.name);
+    continue;
+  }
+  const { text, whole } = await run(piece, deadlineMs);
+  texts.set(piece, text);
+  if (whole) writeFileSync(fileOf(piece, program), text);
+  else missing.push(`${piece.name} (in part)`);
+  const elapsedS = (Date.now() - began) / 1000;
+  const leftS = (elapsedS / wallS(open.slice(0, index + 1))) * wallS(open.slice(index + 1));
+  console.error(`${piece.name}: ${elapsedS.toFixed(0)} s so far, about ${leftS.toFixed(0)} s left`);
+}
+const done = new Map(
+  Object.keys(workloads).map((name) => {
+    const own = [...texts].filter(([{ workload }]) => workload === name);
+    const rows = (reference: boolean) =>
+      own.filter(([piece]) => piece.name.endsWith('reference') === reference).flatMap(([, text]) => rowsIn(text));
+    return [name, withReference(rows(false), rows(true))] as const;
+  }),
+);
+writePage(done, missing);
+console.error(
+  missing.length === 0 ? `${PAGE} is complete` : `${PAGE} lacks ${missing.length} pieces: run it again and it goes on`,
+);
