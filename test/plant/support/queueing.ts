@@ -28,14 +28,16 @@ export interface QueueMeasures {
   /** Busy share of the cores. */
   readonly utilization: Estimate;
   readonly throughputPerNs: Estimate;
-  /** Looked at from outside at regular times, not derived from latencies. */
+  /** Requests in the system, looked at from outside at regular times, not derived from latencies. */
   readonly inSystem: Estimate;
+  /** By batch: these − throughput · latency, which Little's law says are the same. */
+  readonly littleGap: Estimate;
   /** From the pooled histogram. */
   readonly p99Ns: number;
 }
 
 const BATCHES = 50;
-const LOOKS_PER_BATCH = 1000;
+const LOOKS_PER_BATCH = 4000;
 
 /** Simulates a queue long enough for its means to settle; the first tenth is thrown away. */
 export function measureQueue({ cores, loadRatio, demand, requests, seed, boundNs }: QueueCase): QueueMeasures {
@@ -66,6 +68,7 @@ export function measureQueue({ cores, loadRatio, demand, requests, seed, boundNs
     utilization: estimate(batches.map(({ busyRatio }) => busyRatio)),
     throughputPerNs: estimate(batches.map(({ latency }) => latency.count / batchNs)),
     inSystem: estimate(batches.map(({ inSystem }) => inSystem)),
+    littleGap: estimate(batches.map(({ inSystem, latency }) => inSystem - (latency.count / batchNs) * latency.meanNs)),
     p99Ns: pooled.quantileNs(0.99),
   };
 }
