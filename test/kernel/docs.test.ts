@@ -41,6 +41,8 @@ const NOT_RUN: Readonly<Record<string, string>> = {
   'tailgov simulate --policy model --baseline all --workload web-search --trace step --trace mmpp --seeds 5':
     'it takes a minute: test/study runs such sweeps',
   'tailgov measure --blocks 20 --block 1min --warmup 10s': MEASURE,
+  'sudo tailgov policy tune --live cache --bounds setpoint=0.7..0.9 --block 5min --output tuned.yaml':
+    'it takes an hour: test/kernel/tune-live.test.ts tunes in short blocks',
   'npm run torture': TORTURE,
   'npm run bench:accuracy': 'it takes minutes, and both CPUs: nothing that a test may do',
   'npm run torture -- --share 0.05': TORTURE,
@@ -91,6 +93,8 @@ function makeDesk(): void {
   mkdirSync(join(desk(), 'bin'), { recursive: true });
   for (const name of ['policies', 'deploy']) symlinkSync(join(ROOT, name), join(desk(), name));
   symlinkSync(bench.config, join(desk(), 'tailgov.yaml'));
+  const sweep = /```yaml\n(# sweep\.yaml\n.*?)```/s.exec(readFileSync(join(ROOT, 'docs/simulation.md'), 'utf8'));
+  writeFileSync(join(desk(), 'sweep.yaml'), sweep![1]!);
   const scripts = {
     tailgov: `exec '${process.execPath}' '${CLI}' "$@"`,
     npx: 'exec "$@"',
