@@ -35,7 +35,7 @@ export interface RecordingMark {
   /** Requests that were measured and did not find their way into the recording. */
   readonly lost: number;
   /** How many requests were counted by which unit: known only once they are, where the protocol was not told. */
-  readonly units?: Readonly<Record<RequestUnit, number>>;
+  readonly units?: Readonly<Partial<Record<RequestUnit, number>>>;
 }
 
 /** The last line of a recording that was ended and not cut off. */

@@ -2,6 +2,7 @@ import { closeSync, openSync, readSync } from 'node:fs';
 import { StringDecoder } from 'node:string_decoder';
 import { type FileProblem, PolicyError, messageOf } from '../core/errors.ts';
 import type { RecordingEnd, RecordingHeader, RecordingMark } from '../core/recording-format.ts';
+import type { RequestUnit } from '../core/sensor.ts';
 import { kiloHertz } from '../core/units.ts';
 
 /** What a real service was asked, and how long it took: columns by request, in order of arrival. */
@@ -19,6 +20,7 @@ export interface Recording {
   readonly end: RecordingEnd | null;
 }
 
+const REQUEST_UNITS: readonly RequestUnit[] = ['turn', 'stream', 'connection'];
 const CHUNK_BYTES = 1 << 20;
 const MOST_COMPLAINTS = 20;
 
@@ -77,9 +79,10 @@ export class RecordingReader {
     order.sort((a, b) => rows[3 * a]! - rows[3 * b]! || a - b);
     const column = (at: number) => Float64Array.from(order, (row) => rows[3 * row + at]!);
     const mark = this.#end ?? this.#mark;
-    const { turn = 0, stream = 0 } = mark?.units ?? {};
-    // Of a protocol that was found out on the way the header could not tell.
-    const unit = turn + stream === 0 ? this.#header!.unit : stream > turn ? 'stream' : 'turn';
+    const units = mark?.units ?? {};
+    const { unit: told } = this.#header!;
+    // Of a protocol that was found out on the way the header could not tell: what most of them are.
+    const unit = REQUEST_UNITS.reduce((most, each) => ((units[each] ?? 0) > (units[most] ?? 0) ? each : most), told);
     return {
       header: { ...this.#header!, unit },
       arrivalsNs: column(0),
@@ -133,7 +136,7 @@ export class RecordingReader {
       format: 'tailgov-recording',
       version: 1,
       target: text('target'),
-      unit: text('unit') === 'stream' ? 'stream' : 'turn',
+      unit: REQUEST_UNITS.find((unit) => unit === header['unit']) ?? 'turn',
       startedAt: text('startedAt'),
       frequencyKhz: typeof khz === 'number' && khz > 0 ? kiloHertz(khz) : null,
     };

@@ -10,7 +10,7 @@ import {
   type RecordingHeader,
   type RecordingMark,
 } from '../core/recording-format.ts';
-import type { Snapshot } from '../core/sensor.ts';
+import type { RequestUnit, Snapshot } from '../core/sensor.ts';
 import { type KiloHertz, kiloHertz, NS_PER_MS, NS_PER_S } from '../core/units.ts';
 import type { OpenedSensor } from './opened-sensor.ts';
 import type { RecordingFile } from './recording-file.ts';
@@ -106,7 +106,7 @@ class TargetRecording {
   #cpuRequests = 0;
   readonly #busiest = { sum: 0, count: 0 };
   readonly #frequency = { sum: 0, count: 0 };
-  readonly #units = { turn: 0, stream: 0 };
+  readonly #units: Partial<Record<RequestUnit, number>> = {};
   #markedAtNs = 0;
 
   /** @param lost how many did not find their way to us */
@@ -122,9 +122,9 @@ class TargetRecording {
   }
 
   window(snapshot: Snapshot, khz: KiloHertz | null): void {
-    this.#units[snapshot.unit] += snapshot.requests;
+    this.#count(snapshot);
     const other = snapshot.http2?.otherUnit;
-    if (other !== undefined) this.#units[other.unit] += other.requests;
+    if (other !== undefined) this.#count(other);
     if (snapshot.cpuTimeNs !== null) {
       this.#cpuTimeNs += snapshot.cpuTimeNs;
       this.#cpuRequests += snapshot.requests + (other?.requests ?? 0);
@@ -155,6 +155,10 @@ class TargetRecording {
       whole: ended === null && end.lost === 0,
       text: `recorded ${this.#written} requests in ${file.name}${lost}${why}`,
     };
+  }
+
+  #count({ unit, requests }: Pick<Snapshot, 'unit' | 'requests'>): void {
+    if (requests > 0) this.#units[unit] = (this.#units[unit] ?? 0) + requests;
   }
 
   #mark(): RecordingMark {

@@ -212,6 +212,10 @@ describe('tailgov run --dry-run --record', () => {
     for (const [index, requests] of [29, 17].entries()) {
       for (let left = requests; left > 0; left--) await clients[index]!.exchange(PING, PONG_BYTES);
     }
+    await until('a tick has seen all of them', async () => {
+      const { services } = await bench.client.totals();
+      return services.map(({ requests }) => requests).join() === '29,17';
+    });
     daemon.process.kill('SIGTERM');
     expect(await daemon.exited).toBe(0);
     for (const [name, requests] of [
