@@ -8,6 +8,7 @@ import { promisify } from 'node:util';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
 import { openSensor } from '../../src/sensor/open-sensor.ts';
 import { TurnSensor } from '../../src/sensor/turn-sensor.ts';
+import { figure } from '../torture/tries.ts';
 import { buildBpf, type BuiltBpf } from './support/build-bpf.ts';
 import { startNginx } from './support/servers.ts';
 import { Tally } from './support/tally.ts';
@@ -64,6 +65,7 @@ it.each(['tracepoint', 'syscall'] as const)(
     const { arrivals, requests, abandoned, dropped } = tally.counts;
     expect(tally.last!.inFlight).toBe(0);
     expect(dropped).toBe(0);
+    figure('short connections', { method, connections: CONNECTIONS, sent, answered, arrivals, requests, abandoned });
     expect(arrivals).toBe(requests + abandoned);
     expect(requests).toBeGreaterThanOrEqual(answered);
     // What is reset before it is read has arrived, but is nothing that a system call sees.

@@ -19,6 +19,8 @@ import { shippedMock } from '../sysfs/shipped-mock.ts';
 import { mutate } from './mutate.ts';
 import { figure, random, SEED, tries } from './tries.ts';
 
+/** 2,000 inputs each left 300 to 1,700 KB, most of it compiled code. */
+const MOST_GROWTH_KB = 16_384;
 const LIMIT_MS = 100;
 /** Of this limit: a larger file may take longer in proportion. Larger than any config that we know. */
 const LONGEST_INPUT = 8_000;
@@ -193,6 +195,7 @@ describe('mutated input', () => {
     expect(tally.refused).toBeGreaterThan(0);
     const seconds = Math.round((Date.now() - began) / 1000);
     const grownKb = Math.round(grown / 1024);
+    expect(grownKb).toBeLessThan(MOST_GROWTH_KB);
     figure('mutated input', {
       parser: name,
       count,

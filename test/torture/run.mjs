@@ -24,20 +24,30 @@ if (!(share > 0 && share <= 1) || !Number.isInteger(seed)) {
   );
   process.exit(2);
 }
-const tortures = readdirSync(join(ROOT, 'test', 'kernel')).filter((name) => /^torture-.*\.test\.ts$/.test(name));
-const files = [HERE, ...tortures.map((name) => join(ROOT, 'test', 'kernel', name))].map((file) => relative(ROOT, file));
+const torturesIn = (project) =>
+  readdirSync(join(ROOT, 'test', project))
+    .filter((name) => /^torture-.*\.test\.ts$/.test(name))
+    .map((name) => join(ROOT, 'test', project, name));
+const alsoTried = join(ROOT, 'test', 'kernel', 'short-connections.test.ts');
+const files = [HERE, ...torturesIn('kernel'), alsoTried, ...torturesIn('vm')].map((file) => relative(ROOT, file));
+const shortConnections = Math.max(20_000, Math.round(1_000_000 * share));
 console.log(`torture: ${JSON.stringify({ share, seed })}`);
 const { status } = spawnSync(
   process.execPath,
   [
     join(ROOT, 'test', 'run.mjs'),
-    ...['--project', 'unit', '--project', 'kernel', '--disable-console-intercept=true'],
+    ...['--project', 'unit', '--project', 'kernel', '--project', 'vm', '--disable-console-intercept=true'],
     ...(positionals.length > 0 ? positionals : files),
   ],
   {
     cwd: ROOT,
     stdio: 'inherit',
-    env: { ...process.env, TAILGOV_TORTURE: values.share, TAILGOV_TORTURE_SEED: values.seed },
+    env: {
+      ...process.env,
+      TAILGOV_TORTURE: values.share,
+      TAILGOV_TORTURE_SEED: values.seed,
+      TAILGOV_SHORT_CONNECTIONS: String(shortConnections),
+    },
   },
 );
 process.exitCode = status ?? 1;
