@@ -4,6 +4,7 @@ import type { Errno, SysfsTree } from '../core/sysfs-tree.ts';
 import { kiloHertz, type KiloHertz } from '../core/units.ts';
 import { policyDirectory } from '../sysfs/cpufreq-paths.ts';
 import type { PolicyInfo } from './discover-machine.ts';
+import { anotherThan } from './another-request.ts';
 import { preferenceKhz } from './energy-preference.ts';
 import type { Disturbances } from './disturbances.ts';
 import { OverrideBudget, suspectsAmong, type ForeignWriterResponse } from './foreign-writers.ts';
@@ -307,7 +308,8 @@ export class GovernedPolicy {
     const path = this.#path(file);
     const held = this.#held.get(file)!;
     // A request that the kernel has already changes nothing (amd-pstate hides one when boost is switched): another first.
-    if (isRange(file) && held.requested === text && held.shown !== text) tree.write(path, String(wider(file, text)));
+    const another = held.requested === text && held.shown !== text ? anotherThan(file, text) : null;
+    if (another !== null) tree.write(path, another);
     let result = tree.write(path, text);
     // The driver is being exchanged (intel_pstate answers so): once more.
     if (!result.ok && result.errno === 'EAGAIN') result = tree.write(path, text);
@@ -379,8 +381,6 @@ export class GovernedPolicy {
 }
 
 const isRange = (file: PolicyFile) => file === 'scaling_max_freq' || file === 'scaling_min_freq';
-
-const wider = (file: PolicyFile, text: string) => Number(text) + (file === 'scaling_max_freq' ? 1 : -1);
 
 function khzOf(text: string | null): KiloHertz | null {
   const khz = text === null ? NaN : Number.parseInt(text, 10);

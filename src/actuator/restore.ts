@@ -3,6 +3,7 @@ import type { RestoredControl } from '../core/actuator.ts';
 import type { SysfsFailure, SysfsTree } from '../core/sysfs-tree.ts';
 import { GLOBAL_BOOST } from '../sysfs/cpufreq-paths.ts';
 import { realTree } from '../sysfs/real-tree.ts';
+import { anotherThan } from './another-request.ts';
 import { readBootId } from './boot-id.ts';
 import { kernelOwners, type CpuOwners } from './cpu-owners.ts';
 import { readJournal, refuseOther, removeJournal, type ControlRecord } from './journal.ts';
@@ -125,13 +126,10 @@ function switchOver(tree: SysfsTree, { control, original }: ControlRecord): void
   tree.write(control, original === '1' ? '0' : '1');
 }
 
-/**
- * A request that stands already changes nothing, also where something else shows (amd-pstate after a switch of boost): a
- * wider one in between makes the kernel look again.
- */
+/** What stands already and does not show. */
 function bringToSight(tree: SysfsTree, { control, original }: ControlRecord) {
-  const wider = { scaling_max_freq: 1, scaling_min_freq: -1 }[basename(control)];
-  if (wider !== undefined && tree.write(control, String(Number(original) + wider)).ok) tree.write(control, original);
+  const another = anotherThan(basename(control), original);
+  if (another !== null && tree.write(control, another).ok) tree.write(control, original);
   return tree.read(control);
 }
 

@@ -14,6 +14,9 @@ const CURRENT_FREQUENCY_FILES: readonly string[] = ['scaling_cur_freq', 'cpuinfo
 const LARGEST_REQUEST_KHZ = 2 ** 31 - 1;
 const LARGEST_RAW_PREFERENCE = 255;
 
+/** `energy_perf_strings` of amd-pstate.c: the file shows the first but one alone while the governor is `performance`. */
+const AMD_PREFERENCES = ['default', 'performance', 'balance_performance', 'balance_power', 'power'];
+
 /**
  * What the kernel makes of writes to one cpufreq policy: the semantics of drivers/cpufreq/cpufreq.c and freq_table.c
  * (Linux 6.1), checked against acpi-cpufreq and amd-pstate in a guest; what it says of other drivers follows
@@ -77,7 +80,8 @@ export class CpufreqPolicy {
     this.#stepsKhz = steps.length === 0 ? null : steps.sort((a, b) => a - b);
     this.#governors = words(text('scaling_available_governors'));
     this.#selfGoverned = isSelfGoverned(this.driver);
-    this.#preferences = words(text('energy_performance_available_preferences'));
+    const hidden = this.driver === 'amd-pstate-epp' && text('scaling_governor').trim() === 'performance';
+    this.#preferences = hidden ? AMD_PREFERENCES : words(text('energy_performance_available_preferences'));
     const recorded = CURRENT_FREQUENCY_FILES.map((file) => [file, read(file)] as const);
     this.#currentFiles = new Map(recorded.filter((entry): entry is [string, string] => entry[1] !== undefined));
 
@@ -121,7 +125,7 @@ export class CpufreqPolicy {
       case 'energy_performance_preference':
         return this.#preference ?? undefined;
       case 'energy_performance_available_preferences':
-        return this.#hidesPreferences && this.#governor === 'performance' ? 'performance' : undefined;
+        return this.#governor === 'performance' ? 'performance' : `${this.#preferences.join(' ')} `;
       default:
         return this.#currentFiles.get(file);
     }

@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { preferenceFor, preferenceKhz, preferencesAmong } from '../../src/actuator/energy-preference.ts';
 import { kiloHertz } from '../../src/core/units.ts';
 import { createFrequencyPlanner } from '../../src/planner/frequency-planner.ts';
+import type { SysfsTree } from '../../src/core/sysfs-tree.ts';
 import type { MemoryTree } from '../../src/sysfs/memory-tree.ts';
 import { ActuatorBench, CPUFREQ, memory, point, shows, stateOf } from './actuator-bench.ts';
 
@@ -148,6 +149,42 @@ describe('the method epp', () => {
     actuator.apply(point({ policy0: actuator.machine.domains[0]!.allowedMinKhz }));
     actuator.release('max');
     expect([shows(tree, 'scaling_governor'), shows(tree, PREFERENCE)]).toEqual(['powersave', 'performance']);
+  });
+
+  it('brings a preference to sight that the driver believes to have, though its CPU came back with another', () => {
+    const base = memory('amd-pstate-active-16c');
+    base.write(path(PREFERENCE, 'policy7'), 'power');
+    const before = stateOf(base);
+    /** As amd-pstate of Linux 6.12: what was asked last is not looked at again. */
+    let asked = 'power';
+    const tree: SysfsTree = {
+      ...{
+        root: base.root,
+        read: (file) => base.read(file),
+        list: (file) => base.list(file),
+        close: () => base.close(),
+      },
+      write(file, text) {
+        if (file !== path(PREFERENCE, 'policy7')) return base.write(file, text);
+        const repeated = text === asked;
+        asked = text;
+        return repeated ? { ok: true, value: undefined } : base.write(file, text);
+      },
+    };
+    const forget = () => base.write(path(PREFERENCE, 'policy7'), 'balance_power');
+    const actuator = bench.actuator(tree, { method: 'epp' });
+    actuator.engage();
+    const low = point({ policy7: actuator.machine.domains[0]!.allowedMinKhz });
+    actuator.apply(low);
+    for (const cpu of ['cpu7', 'cpu15']) base.write(`devices/system/cpu/${cpu}/online`, '0');
+    actuator.apply(low);
+    for (const cpu of ['cpu7', 'cpu15']) base.write(`devices/system/cpu/${cpu}/online`, '1');
+    forget();
+    expect(actuator.apply(low).frequencies).toMatchObject([{ outcome: 'applied' }]);
+    expect(shows(base, PREFERENCE, 'policy7')).toBe('power');
+    forget();
+    actuator.release('original');
+    expect(stateOf(base)).toEqual(before);
   });
 
   it('takes a CPU that comes back with what its preferences count for', () => {

@@ -6,9 +6,10 @@
 
 /**
  * `policy-per-cpu`: acpi-cpufreq, each CPU on its own. `policy-per-pair`: acpi-cpufreq, CPUs 0-1 share a policy, 2-3 the
- * next. `clock-per-pair`: acpi-cpufreq, one policy a CPU, but pairs share a clock (freqdomain_cpus). `cppc`: amd-pstate.
+ * next. `clock-per-pair`: acpi-cpufreq, one policy a CPU, but pairs share a clock (freqdomain_cpus). `cppc`: amd-pstate, which
+ * sets the performance. `cppc-autonomous`: amd-pstate of newer kernels, which sets a maximum and a preference.
  */
-export type TablesName = 'policy-per-cpu' | 'policy-per-pair' | 'clock-per-pair' | 'cppc';
+export type TablesName = 'policy-per-cpu' | 'policy-per-pair' | 'clock-per-pair' | 'cppc' | 'cppc-autonomous';
 
 /** The most CPUs that a guest may have; tables name them all, and skip those that are not there. */
 export const MAX_CPUS = 8;
@@ -23,13 +24,21 @@ export const STEP_MARK = 0x0a;
 /** What amd-pstate is given, on CPPC's abstract scale and in MHz. */
 export const CPPC = { highest: 160, nominal: 120, lowestNonlinear: 70, lowest: 60, nominalMhz: 2400, lowestMhz: 1200 };
 
+/**
+ * Where the energy preference is programmed: eight bits of a model-specific register. The emulated CPU keeps what is written to
+ * this one, the mask of a memory range (MTRR) that is switched off, and does nothing with it.
+ */
+export const PREFERENCE_REGISTER = { address: 0x20f, firstBit: 24 };
+
 /** Coordination types of _PSD: who keeps the CPUs of a domain together. */
 const SOFTWARE_ALL = 0xfc;
 const HARDWARE_ALL = 0xfe;
 
+export const isCppc = (name: TablesName): boolean => name.startsWith('cppc');
+
 /** @returns what a byte that a driver has programmed stands for, or undefined where it is none of the tables' */
 export function frequencyKhz(name: TablesName, byte: number): number | undefined {
-  if (name === 'cppc') return (byte * CPPC.nominalMhz * 1000) / CPPC.nominal;
+  if (isCppc(name)) return (byte * CPPC.nominalMhz * 1000) / CPPC.nominal;
   const mhz = P_STATES_MHZ[byte - FIRST_P_STATE_BYTE];
   return mhz === undefined ? undefined : mhz * 1000;
 }
@@ -44,7 +53,9 @@ export function tableSource(name: TablesName): string {
     case 'clock-per-pair':
       return pStateTable(HARDWARE_ALL);
     case 'cppc':
-      return cppcTable();
+      return cppcTable(false);
+    case 'cppc-autonomous':
+      return cppcTable(true);
   }
 }
 
@@ -72,7 +83,13 @@ ${pair === undefined ? '' : `            Name (_PSD, Package () { Package () { 5
   );
 }
 
-function cppcTable(): string {
+const PREFERENCE = `ResourceTemplate () { Register (FFixedHW, 8, ${PREFERENCE_REGISTER.firstBit}, ${PREFERENCE_REGISTER.address}, 4) }`;
+/** Ports that nobody listens on. */
+const NOWHERE = 0x5d0;
+
+/** @param autonomous the hardware chooses below a maximum, which is what is logged, and by a preference */
+function cppcTable(autonomous: boolean): string {
+  const port = (number: number) => `ResourceTemplate () { Register (SystemIO, 8, 0, ${number}, 1) }`;
   const absent = 'ResourceTemplate () { Register (SystemMemory, 0, 0, 0, 0) }';
   // Both performance counters are the ACPI power-management timer: they only have to be there and to advance.
   const counter = 'ResourceTemplate () { Register (SystemIO, 32, 0, 0x608, 3) }';
@@ -82,19 +99,21 @@ function cppcTable(): string {
     `    // The kernel uses CPPC only if the platform acknowledges it.
     Method (\\_SB._OSC, 4, NotSerialized) { Return (Arg3) }
 ${forEachCpu((cpu) => {
-  const desired = `ResourceTemplate () { Register (SystemIO, 8, 0, ${FREQUENCY_PORT + cpu}, 1) }`;
+  const logged = port(FREQUENCY_PORT + cpu);
+  const unseen = port(NOWHERE + cpu);
   return `            Name (_CPC, Package ()
             {
                 23, 3, // entries, revision
                 ${CPPC.highest}, ${CPPC.nominal}, ${CPPC.lowestNonlinear}, ${CPPC.lowest},
                 ${absent}, // guaranteed
-                ${desired},
-                ${absent}, ${absent}, ${absent}, ${absent}, ${absent}, // minimum, maximum, tolerance, window, wraparound
+                ${autonomous ? unseen : logged}, // desired
+                ${autonomous ? `${unseen}, ${logged}` : `${absent}, ${absent}`}, // minimum, maximum
+                ${absent}, ${absent}, ${absent}, // tolerance, window, wraparound
                 ${counter}, // reference
                 ${counter}, // delivered
                 ${absent}, // limited
                 ${enable},
-                ${absent}, ${absent}, ${absent}, // autonomous, its window, energy preference
+                ${absent}, ${absent}, ${autonomous ? PREFERENCE : absent}, // autonomous, its window, energy preference
                 ${CPPC.nominal}, ${CPPC.lowestMhz}, ${CPPC.nominalMhz} // reference performance; lowest and nominal MHz
             })
 `;

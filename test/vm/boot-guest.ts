@@ -5,7 +5,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { FREQUENCY_PORT, MAX_CPUS, type TablesName } from './acpi-tables.ts';
-import { ensureImages } from './images.ts';
+import { ensureImages, type KernelChoice } from './images.ts';
 
 export interface GuestOptions {
   /** Seen in the guest as /vm, writable. Holds `run.sh`, or `run.mjs` for Node; in systemd mode `units/` too. */
@@ -14,6 +14,8 @@ export interface GuestOptions {
   readonly smp?: number;
   /** The cpufreq hardware that the guest finds; `policy-per-cpu` unless told. */
   readonly tables?: TablesName;
+  /** `stock` unless told. */
+  readonly kernel?: KernelChoice;
   /** QEMU's CPU model. amd-pstate asks for an AMD one, which `cppc` implies. */
   readonly cpu?: string;
   /** More for the kernel's command line, such as `cpufreq.default_governor=performance`. */
@@ -36,6 +38,14 @@ export interface GuestResult {
   readonly tookMs: number;
 }
 
+/** amd-pstate asks for an AMD one, in active mode for one that had CPPC. */
+const CPU_MODELS: Readonly<Record<TablesName, string>> = {
+  'policy-per-cpu': 'Nehalem',
+  'policy-per-pair': 'Nehalem',
+  'clock-per-pair': 'Nehalem',
+  cppc: 'EPYC',
+  'cppc-autonomous': 'EPYC-Rome',
+};
 const CONSOLE_TAIL_LINES = 40;
 /** Now and then the emulated machine hangs before its kernel says a word: one that is silent for so long is started anew. */
 const MOST_SILENT_MS = 90_000;
@@ -56,7 +66,7 @@ export async function bootGuest(options: GuestOptions): Promise<GuestResult> {
   const statusFile = join(folder, 'exit-status');
   await rm(statusFile, { force: true });
 
-  const images = await ensureImages();
+  const images = await ensureImages(options.kernel);
   const scratch = await mkdtemp(join(tmpdir(), 'tailgov-vm-'));
   try {
     const consoleFile = join(scratch, 'console');
@@ -69,7 +79,7 @@ export async function bootGuest(options: GuestOptions): Promise<GuestResult> {
         // On one CPU of the host, several that spin for one another come to nothing, and now and then hang.
         'tcg,thread=single',
         '-cpu',
-        options.cpu ?? (tables === 'cppc' ? 'EPYC' : 'Nehalem'),
+        options.cpu ?? CPU_MODELS[tables],
       ],
       ['-smp', String(smp), '-m', String(options.memoryMb ?? 1024)],
       ['-nodefaults', '-display', 'none', '-no-reboot', '-serial', `file:${consoleFile}`],
@@ -116,7 +126,7 @@ function commandLine({ tables, append = '', systemd = false }: GuestOptions): st
   return [
     // A panic ends the guest at once instead of letting it hang.
     'console=ttyS0 quiet loglevel=4 panic=-1',
-    tables === 'cppc' ? 'amd_pstate=passive' : '',
+    tables === 'cppc' ? 'amd_pstate=passive' : tables === 'cppc-autonomous' ? 'amd_pstate=active' : '',
     `guest_mode=${systemd === false ? 'run' : 'systemd'} guest_journal=${journal ? 1 : 0} guest_node=${process.execPath}`,
     systemd === false ? '' : 'systemd.log_target=kmsg',
     append,

@@ -77,12 +77,14 @@ describe.each(MACHINES)('$name', (machine) => {
   });
   const reportOf = (method: string) => guest.reports.find((report) => report.method === method)!;
 
-  it('the driver offers every method, and the cap is taken', () => {
+  it('the driver offers every method that sets a speed, and the cap is taken', () => {
     expect(guest.described.map(({ method, chosen }) => [method, chosen])).toEqual([
       ['cap', true],
       ['pin', false],
       ['setspeed', false],
+      ['epp', false],
     ]);
+    expect(guest.reports.map(({ method }) => method)).toEqual(METHODS);
   });
 
   it.each(METHODS)('%s: every level is applied as asked, within each policy’s range', (method) => {

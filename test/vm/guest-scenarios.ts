@@ -29,6 +29,7 @@ const read = (path: string, expected: string): KernelStep => ({
 function policy(name: string) {
   const path = (file: string) => `cpufreq/${name}/${file}`;
   return {
+    path,
     governor: (text: string, expected?: string) => write(path('scaling_governor'), text, expected),
     max: (text: string, expected?: string) => write(path('scaling_max_freq'), text, expected),
     min: (text: string) => write(path('scaling_min_freq'), text),
@@ -237,6 +238,125 @@ export const AMD_PSTATE_BOOST: readonly KernelScenario[] = [
       policy1.max('1600000'),
       policy1.reads('scaling_max_freq', '1600000'),
       write('cpufreq/boost', '1'),
+    ],
+  },
+];
+
+const PREFERENCE = 'energy_performance_preference';
+/** With the space at its end that the driver leaves there. */
+const ALL_PREFERENCES = 'default performance balance_performance balance_power power ';
+const preferring = (of: Policy, name: string) => write(of.path(PREFERENCE), name);
+
+/** Two CPUs with a policy each under amd-pstate in active mode: the driver governs itself, by a maximum and a preference. */
+export const AMD_PSTATE_ACTIVE = {
+  start: [
+    plug(1, '1'),
+    ...[policy0, policy1].flatMap((each) => [
+      each.governor('powersave'),
+      preferring(each, 'balance_performance'),
+      each.max('3199000'),
+      each.min('1200000'),
+      each.reads('scaling_max_freq', '3199000'),
+    ]),
+  ],
+  scenarios: [
+    {
+      name: 'it has two governors of its own, and no speed can be set',
+      steps: [
+        policy0.reads('scaling_driver', 'amd-pstate-epp'),
+        policy0.reads('scaling_available_governors', 'performance powersave'),
+        policy0.reads('scaling_available_frequencies', 'ENOENT'),
+        policy0.reads('scaling_setspeed', '<unsupported>'),
+        policy0.setspeed('2000000', 'EINVAL'),
+        policy0.governor('userspace', 'EINVAL'),
+        policy0.governor('schedutil', 'EINVAL'),
+        policy0.reads('scaling_governor', 'powersave'),
+      ],
+    },
+    {
+      name: 'a preference is one of five names, and touches no other policy',
+      steps: [
+        policy0.reads('energy_performance_available_preferences', ALL_PREFERENCES),
+        ...['power', 'balance_power', 'balance_performance', 'performance'].flatMap((name) => [
+          preferring(policy0, name),
+          policy0.reads(PREFERENCE, name),
+        ]),
+        write(policy0.path(PREFERENCE), 'nosuch', 'EINVAL'),
+        write(policy0.path(PREFERENCE), '100', 'EINVAL'),
+        write(policy0.path(PREFERENCE), '', 'EINVAL'),
+        policy0.reads(PREFERENCE, 'performance'),
+        policy1.reads(PREFERENCE, 'balance_performance'),
+      ],
+    },
+    {
+      name: 'under performance every other preference is busy, and performance stays afterwards',
+      steps: [
+        preferring(policy0, 'balance_power'),
+        policy0.governor('performance'),
+        policy0.reads(PREFERENCE, 'performance'),
+        policy0.reads('energy_performance_available_preferences', 'performance'),
+        write(policy0.path(PREFERENCE), 'power', 'EBUSY'),
+        write(policy0.path(PREFERENCE), 'balance_performance', 'EBUSY'),
+        preferring(policy0, 'performance'),
+        policy0.governor('powersave'),
+        policy0.reads(PREFERENCE, 'performance'),
+        policy0.reads('energy_performance_available_preferences', ALL_PREFERENCES),
+        preferring(policy0, 'power'),
+        policy0.reads(PREFERENCE, 'power'),
+      ],
+    },
+    {
+      name: 'a cap is kept to the kilohertz under either governor, clamped to the range, and rubbish is refused',
+      steps: [
+        policy0.max('1730001'),
+        policy0.reads('scaling_max_freq', '1730001'),
+        policy0.governor('performance'),
+        policy0.reads('scaling_max_freq', '1730001'),
+        policy0.max('2400000'),
+        policy0.reads('scaling_max_freq', '2400000'),
+        policy0.max('junk', 'EINVAL'),
+        policy0.max('99999999'),
+        policy0.reads('scaling_max_freq', '3199000'),
+        policy0.max('0'),
+        policy0.reads('scaling_max_freq', '1200000'),
+        policy1.reads('scaling_max_freq', '3199000'),
+      ],
+    },
+    {
+      name: 'a hidden minimum comes back',
+      steps: [
+        policy0.min('2800000'),
+        policy0.max('2000000'),
+        policy0.reads('scaling_min_freq', '2000000'),
+        policy0.reads('scaling_max_freq', '2000000'),
+        policy0.max('3199000'),
+        policy0.reads('scaling_min_freq', '2800000'),
+      ],
+    },
+    {
+      name: 'the policy of an offline CPU is busy',
+      steps: [
+        plug(1, '0'),
+        policy1.reads('scaling_max_freq', 'EBUSY'),
+        policy1.reads(PREFERENCE, 'EBUSY'),
+        policy1.max('1600000', 'EBUSY'),
+        write(policy1.path(PREFERENCE), 'performance', 'EBUSY'),
+        plug(1, '1'),
+      ],
+    },
+  ],
+} satisfies Table;
+
+/** What the model has otherwise: its boost is that of Linux 6.1, which a CPU that comes back switches on. */
+export const AMD_PSTATE_ACTIVE_BACK: readonly KernelScenario[] = [
+  {
+    name: 'a CPU that comes back finds the cap that was asked for',
+    steps: [
+      policy1.max('2000000'),
+      plug(1, '0'),
+      plug(1, '1'),
+      policy1.reads('scaling_max_freq', '2000000'),
+      policy1.reads('scaling_governor', 'powersave'),
     ],
   },
 ];

@@ -17,7 +17,16 @@ import { buildInitramfs } from './initramfs.ts';
 const run = promisify(execFile);
 const HERE = import.meta.dirname;
 const GUEST_DIRECTORY = join(HERE, 'guest');
-const TABLES: readonly TablesName[] = ['policy-per-cpu', 'policy-per-pair', 'clock-per-pair', 'cppc'];
+const TABLES: readonly TablesName[] = [
+  'policy-per-cpu',
+  'policy-per-pair',
+  'clock-per-pair',
+  'cppc',
+  'cppc-autonomous',
+];
+
+/** See "The .xz File Format", 2.1.1.1. */
+const XZ_MAGIC = Buffer.from([0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00]);
 
 export interface GuestImages {
   readonly qemu: string;
@@ -33,12 +42,19 @@ export interface GuestImages {
   readonly tables: Readonly<Record<TablesName, string>>;
 }
 
+/** `stock`: that of this machine's Debian. `newer`: the same where it is new enough, else that of Debian's backports. */
+export type KernelChoice = 'stock' | 'newer';
+
+/** amd-pstate has its active mode since. */
+const NEWER_FROM = [6, 3] as const;
+
 /**
- * Downloads about 90 MB the first time; afterwards it only builds what has changed in this folder.
+ * Downloads about 90 MB the first time, for a newer kernel 100 MB more; afterwards it only builds what has changed in this folder.
  * @throws Error with the failing tool's own words
  */
-export async function ensureImages(): Promise<GuestImages> {
-  const packages = await ensurePackages();
+export async function ensureImages(choice: KernelChoice = 'stock'): Promise<GuestImages> {
+  const stock = await ensurePackages();
+  const packages = choice === 'stock' || (await isNewer(stock)) ? stock : await ensureBackport(stock);
   const kernelRelease = (await readdir(join(packages.kernel, 'lib/modules')))[0]!;
   const built = await ensureBuilt(packages, kernelRelease);
   const table = (name: TablesName) => join(built, `${name}.aml`);
@@ -54,6 +70,7 @@ export async function ensureImages(): Promise<GuestImages> {
       'policy-per-pair': table('policy-per-pair'),
       'clock-per-pair': table('clock-per-pair'),
       cppc: table('cppc'),
+      'cppc-autonomous': table('cppc-autonomous'),
     },
   };
 }
@@ -81,6 +98,39 @@ async function ensurePackages(): Promise<Packages> {
     await rm(join(work, 'debs'), { recursive: true });
     await extractKernel(join(work, 'kernel'));
     await writeFile(join(work, 'complete'), `${debs.map((deb) => deb.replace(/.*\//, '')).join('\n')}\n`);
+  });
+  return packages;
+}
+
+async function isNewer({ kernel }: Packages): Promise<boolean> {
+  const [major, minor] = (await readdir(join(kernel, 'lib/modules')))[0]!.split('.').map(Number);
+  return major! > NEWER_FROM[0] || (major === NEWER_FROM[0] && minor! >= NEWER_FROM[1]);
+}
+
+/** From an archive that this machine's apt need not know: it is asked with lists of its own, and nothing is installed. */
+async function ensureBackport({ tools }: Packages): Promise<Packages> {
+  const home = join(cacheDirectory(), 'backports');
+  const packages: Packages = { tools, kernel: join(home, 'kernel') };
+  if (existsSync(home)) return packages;
+  await replaceDirectory(home, async (work) => {
+    const codename = /^VERSION_CODENAME=(\S+)$/m.exec(await readFile('/etc/os-release', 'utf8'))?.[1];
+    const apt = join(work, 'apt');
+    await mkdir(join(apt, 'lists/partial'), { recursive: true });
+    const key = '/usr/share/keyrings/debian-archive-keyring.gpg';
+    const source = `deb [signed-by=${key}] http://deb.debian.org/debian ${codename}-backports main\n`;
+    await writeFile(join(apt, 'sources.list'), source);
+    const own = [`sourcelist=${apt}/sources.list`, 'sourceparts=/dev/null'].map((option) => `Dir::Etc::${option}`);
+    const options = [...own, `Dir::State::lists=${apt}/lists`, `Dir::Cache=${apt}`, 'Debug::NoLocking=true'];
+    const flags = options.flatMap((option) => ['-o', option]);
+    await run('apt-get', [...flags, 'update']);
+    const { stdout } = await run('apt-cache', [...flags, 'depends', '--important', KERNEL_METAPACKAGE]);
+    const name = /Depends: (linux-image-\S+)/.exec(stdout)?.[1];
+    if (name === undefined) throw new Error(`fetch the guest: no ${KERNEL_METAPACKAGE} in ${codename}-backports`);
+    await run('apt-get', [...flags, 'download', name], { cwd: apt });
+    const deb = (await readdir(apt)).find((file) => file.endsWith('.deb'))!;
+    await run('dpkg-deb', ['-x', join(apt, deb), join(work, 'kernel')]);
+    await rm(apt, { recursive: true });
+    await extractKernel(join(work, 'kernel'));
   });
   return packages;
 }
@@ -118,16 +168,22 @@ async function download(directory: string): Promise<readonly string[]> {
 }
 
 /**
- * Takes the xz-compressed kernel out of its boot image, whose header says where it is: setup_sects, payload_offset and
- * payload_length of Documentation/arch/x86/boot.rst. The kernel's build appends four bytes of size to the payload.
+ * Takes an xz-compressed kernel out of its boot image, whose header says where it is: setup_sects, payload_offset and
+ * payload_length of Documentation/arch/x86/boot.rst. The kernel's build appends four bytes of size to the payload. One that is
+ * compressed otherwise stays as it is: the guest takes the seconds that it needs.
  */
 async function extractKernel(root: string): Promise<void> {
   const name = (await readdir(join(root, 'boot'))).find((file) => file.startsWith('vmlinuz-'));
   if (name === undefined) throw new Error(`fetch the guest: no kernel image in ${root}/boot`);
   const image = await readFile(join(root, 'boot', name));
   const start = (image.readUInt8(0x1f1) + 1) * 512 + image.readUInt32LE(0x248);
+  const payload = image.subarray(start, start + image.readUInt32LE(0x24c) - 4);
+  if (!payload.subarray(0, XZ_MAGIC.length).equals(XZ_MAGIC)) {
+    await writeFile(join(root, 'vmlinux'), image);
+    return;
+  }
   const packed = join(root, 'vmlinux.xz');
-  await writeFile(packed, image.subarray(start, start + image.readUInt32LE(0x24c) - 4));
+  await writeFile(packed, payload);
   await run('xz', ['-d', packed]);
 }
 

@@ -1,4 +1,5 @@
 /** Builds the guest's first file system: busybox, the modules that it takes to reach the host's files, and guest/init. */
+import { execFileSync } from 'node:child_process';
 import { readFileSync, readdirSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
@@ -14,6 +15,7 @@ const MODULES = [
   'cpufreq_conservative',
   'cpufreq_userspace',
   'cpufreq_powersave',
+  'msr',
 ];
 
 const DIRECTORY = 0o040755;
@@ -47,8 +49,8 @@ export function buildInitramfs(modulesDirectory: string, busybox: string, guestD
       file('bin/busybox', EXECUTABLE, readFileSync(busybox)),
       file('init', EXECUTABLE, readFileSync(join(guestDirectory, 'init'))),
       ...readdirSync(units).map((unit) => file(`units/${unit}`, PLAIN, readFileSync(join(units, unit)))),
-      ...modules.map((path) => file(`modules/${basename(path)}`, PLAIN, readFileSync(path))),
-      file('modules/order', PLAIN, modules.map((path) => `${basename(path)}\n`).join('')),
+      ...modules.map((path) => file(`modules/${basename(path, '.xz')}`, PLAIN, readModule(path))),
+      file('modules/order', PLAIN, modules.map((path) => `${basename(path, '.xz')}\n`).join('')),
     ]),
     { level: 1 },
   );
@@ -56,9 +58,9 @@ export function buildInitramfs(modulesDirectory: string, busybox: string, guestD
 
 /** Depth first, so that a module follows what it depends on. The kernel takes - and _ in a module's name as one. */
 function modulesInLoadOrder(modulesDirectory: string, wanted: readonly string[]): readonly string[] {
-  const canonical = (name: string) => basename(name, '.ko').replaceAll('-', '_');
+  const canonical = (name: string) => basename(basename(name, '.xz'), '.ko').replaceAll('-', '_');
   const files = readdirSync(modulesDirectory, { recursive: true, encoding: 'utf8' }).filter((path) =>
-    path.endsWith('.ko'),
+    /\.ko(\.xz)?$/.test(path),
   );
   const fileOf = new Map(files.map((path) => [canonical(path), join(modulesDirectory, path)]));
   const builtIn = new Set(
@@ -79,9 +81,13 @@ function modulesInLoadOrder(modulesDirectory: string, wanted: readonly string[])
   return [...ordered];
 }
 
+/** Debian's later kernels come with compressed modules, which busybox cannot load. */
+const readModule = (path: string): Buffer =>
+  path.endsWith('.xz') ? execFileSync('xz', ['-dc', path], { maxBuffer: 2 ** 26 }) : readFileSync(path);
+
 /** From the module's own information section: `depends=a,b` between NUL bytes. */
 function dependenciesOf(modulePath: string): readonly string[] {
-  const match = /\0depends=([^\0]*)\0/.exec(readFileSync(modulePath, 'latin1'));
+  const match = /\0depends=([^\0]*)\0/.exec(readModule(modulePath).toString('latin1'));
   return match === null || match[1] === '' ? [] : match[1]!.split(',');
 }
 

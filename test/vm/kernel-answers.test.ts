@@ -5,17 +5,28 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { MemoryTree } from '../../src/sysfs/memory-tree.ts';
 import { CONTINUOUS_ANSWERS, KERNEL_ANSWERS, START, type KernelScenario } from '../sysfs/kernel-answers.ts';
 import { shippedMock } from '../sysfs/shipped-mock.ts';
-import { frequencyKhz, STEP_MARK, type TablesName } from './acpi-tables.ts';
+import { frequencyKhz, isCppc, STEP_MARK, type TablesName } from './acpi-tables.ts';
 import { answersOf, differences, type AnswerJob, type Answers } from './answer-steps.ts';
 import { bootGuest } from './boot-guest.ts';
 import { bundleForGuest } from './bundle-for-guest.ts';
-import { AMD_PSTATE, AMD_PSTATE_BOOST, PAIRS, SHARED_CLOCKS } from './guest-scenarios.ts';
+import type { KernelChoice } from './images.ts';
+import {
+  AMD_PSTATE,
+  AMD_PSTATE_ACTIVE,
+  AMD_PSTATE_ACTIVE_BACK,
+  AMD_PSTATE_BOOST,
+  PAIRS,
+  SHARED_CLOCKS,
+} from './guest-scenarios.ts';
 
 interface Machine {
   readonly name: string;
   readonly tables: TablesName;
   readonly smp: number;
   readonly table: AnswerJob;
+  /** What shows what the driver programs; `scaling_cur_freq` unless told. */
+  readonly programs?: 'scaling_max_freq';
+  readonly kernel?: KernelChoice;
   /** The mock in sysfs-mocks that was recorded here. */
   readonly recording?: string;
   /** What is asked of the kernel alone, for the mock does not model it. */
@@ -40,6 +51,15 @@ const MACHINES: readonly Machine[] = [
     recording: 'amd-pstate-qemu-2c',
     notInMock: AMD_PSTATE_BOOST,
   },
+  {
+    name: 'amd-pstate, active',
+    tables: 'cppc-autonomous',
+    kernel: 'newer',
+    smp: 2,
+    table: AMD_PSTATE_ACTIVE,
+    programs: 'scaling_max_freq',
+    notInMock: AMD_PSTATE_ACTIVE_BACK,
+  },
 ];
 
 /** What the guest hands back. */
@@ -51,7 +71,7 @@ interface GuestAnswers {
 }
 
 async function askKernel(
-  { tables, smp }: Machine,
+  { tables, smp, kernel: choice = 'stock' }: Machine,
   job: AnswerJob,
 ): Promise<GuestAnswers & { pstates: readonly Buffer[] }> {
   const folder = await mkdtemp(join(tmpdir(), 'tailgov-answers-'));
@@ -59,7 +79,7 @@ async function askKernel(
     await bundleForGuest(join(import.meta.dirname, 'guest/answer-scenarios.ts'), folder);
     await writeFile(join(folder, 'job.json'), JSON.stringify(job));
     const append = 'cpufreq.default_governor=performance';
-    const { status, console, pstates } = await bootGuest({ folder, tables, smp, append });
+    const { status, console, pstates } = await bootGuest({ folder, tables, smp, append, kernel: choice });
     if (status !== 0) throw new Error(`the guest's script ended with ${status}:\n${console}`);
     return { ...(JSON.parse(await readFile(join(folder, 'answers.json'), 'utf8')) as GuestAnswers), pstates };
   } finally {
@@ -115,13 +135,15 @@ describe.each(MACHINES)('$name', (machine) => {
     });
   }
 
-  it('the driver programs the frequency that scaling_cur_freq shows', () => {
+  const { programs = 'scaling_cur_freq' } = machine;
+  it(`the driver programs the frequency that ${programs} shows`, () => {
     const programmed = guest.pstates.map((log) => programmedKhz(log, tables));
     const steps = job.scenarios.flatMap((scenario) => [...job.start, ...scenario.steps]);
     const answers = guest.kernel.flat();
     const checked = steps.flatMap((step, index) => {
-      const cpu = /policy(\d+)\/scaling_cur_freq$/.exec(step.path)?.[1];
-      if (cpu === undefined || step.operation !== 'read') return [];
+      const cpu = /policy(\d+)\//.exec(step.path)?.[1];
+      const shown = step.path.endsWith(`/${programs}`) && /^\d+$/.test(answers[index]!);
+      if (cpu === undefined || step.operation !== 'read' || !shown) return [];
       return [{ step: index, shown: Number(answers[index]), programmed: programmed[Number(cpu)]?.[index] }];
     });
     expect(checked.length).toBeGreaterThan(0);
@@ -132,5 +154,5 @@ describe.each(MACHINES)('$name', (machine) => {
 /** amd-pstate shows what was asked, and programs the nearest of CPPC's levels below: 20 MHz each in these tables. */
 function samePerformance(tables: TablesName, shownKhz: number, khz: number | undefined): boolean {
   if (khz === undefined) return false;
-  return tables === 'cppc' ? Math.abs(shownKhz - khz) < 20_000 : shownKhz === khz;
+  return isCppc(tables) ? Math.abs(shownKhz - khz) < 20_000 : shownKhz === khz;
 }

@@ -4,7 +4,13 @@
  */
 import { openSync, constants, readFileSync, writeFileSync, writeSync } from 'node:fs';
 import { createCpufreqActuator } from '../../../src/actuator/cpufreq-actuator.ts';
-import { describeMethods, type FrequencyMethod } from '../../../src/actuator/frequency-method.ts';
+import { discoverDomains } from '../../../src/actuator/discover-machine.ts';
+import {
+  describeMethods,
+  FREQUENCY_METHODS,
+  offers,
+  type FrequencyMethod,
+} from '../../../src/actuator/frequency-method.ts';
 import type { Applied, RestoredControl } from '../../../src/core/actuator.ts';
 import { kiloHertz } from '../../../src/core/units.ts';
 import { realTree } from '../../../src/sysfs/real-tree.ts';
@@ -104,6 +110,7 @@ write(`${CPU}/cpufreq/${second}/scaling_max_freq`, '2800000');
 write(`${CPU}/cpufreq/${second}/scaling_min_freq`, '1600000');
 
 const described = describeMethods(tree);
-const reports = described.map(({ method }) => drive(method));
+const offered = discoverDomains(tree).flatMap((domain) => domain.policies);
+const reports = FREQUENCY_METHODS.filter((method) => offered.every((policy) => offers(method, policy))).map(drive);
 tree.close();
 writeFileSync('/vm/report.json', JSON.stringify({ described, reports }));
