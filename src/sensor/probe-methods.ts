@@ -61,7 +61,7 @@ export const PROBE_METHODS: readonly ProbeMethod[] = [
     name: 'syscall',
     objectName: 'turns-syscall.bpf.o',
     connections: 'pairings',
-    availability: 'Linux 5.11 or later, on x86-64 and arm64',
+    availability: 'Linux 5.12 or later, on x86-64 and arm64',
     probes: [{ program: 'call_returned', kind: 'tracepoint', at: 'sys_exit' }, STATE_CHANGED],
   },
 ];
