@@ -42,7 +42,7 @@ describe('chooseMethod()', () => {
       problem:
         "method 'tracepoint' needs tracepoint sock_recv_length, tracepoint sock_send_length (Linux 6.3 or later); " +
         "method 'fentry' needs function sock_def_readable, function inet_recvmsg (Linux 5.13 or later, on arm64 6.0); " +
-        "method 'syscall' needs tracepoint sys_exit (Linux 5.11 or later, on x86-64 and arm64)",
+        "method 'syscall' needs tracepoint sys_exit (Linux 5.12 or later, on x86-64 and arm64)",
     });
   });
 });
