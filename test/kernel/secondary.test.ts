@@ -3,26 +3,25 @@ import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
+import { afterAll, beforeAll, expect, it } from 'vitest';
 import { gapVariation, slackRatio } from '../../src/core/secondary-signals.ts';
 import type { Sensor, SecondarySignals } from '../../src/core/sensor.ts';
 import { openSensor } from '../../src/sensor/open-sensor.ts';
 import type { MethodChoice } from '../../src/sensor/probe-methods.ts';
 import { Random } from '../../src/plant/random.ts';
-import { buildBpf, type BuiltBpf } from './support/build-bpf.ts';
 import { RawClient } from './support/raw-client.ts';
+import { sensorFixture } from './support/sensor-fixture.ts';
 
 const REQUEST = 'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n';
 const BUSY_MS = 2;
 const PATIENCE_MS = 30_000;
-let bpf: BuiltBpf;
 let port: number;
 let replyBytes: number;
 let stopServer: () => unknown;
-const cleanups: (() => unknown)[] = [];
+const fixture = sensorFixture();
+const { cleanups } = fixture;
 
 beforeAll(async () => {
-  bpf = buildBpf();
   const program = fileURLToPath(new URL('support/busy-server.mjs', import.meta.url));
   const child = spawn(process.execPath, [program, `${BUSY_MS}`], { stdio: ['ignore', 'pipe', 'inherit'] });
   stopServer = () => child.kill('SIGKILL');
@@ -34,16 +33,12 @@ beforeAll(async () => {
   replyBytes = reply.length;
   await client.close();
 });
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
-});
 afterAll(() => {
   stopServer();
-  bpf.remove();
 });
 
 function open(method: MethodChoice, secondary: boolean): Sensor {
-  const options = { method, secondary, objectDirectory: bpf.directory };
+  const options = { method, secondary, objectDirectory: fixture.bpf.directory };
   const sensor = openSensor({ targets: [{ name: 'busy', ports: [port] }], ...options });
   cleanups.push(() => sensor.close());
   return sensor;

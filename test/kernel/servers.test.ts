@@ -6,14 +6,14 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { NS_PER_S } from '../../src/core/units.ts';
 import { openSensor, type OpenedSensor, type TargetSpec } from '../../src/sensor/open-sensor.ts';
-import { buildBpf, type BuiltBpf } from './support/build-bpf.ts';
 import { startHaproxy, startIoUring, startMemcached, startNginxWorkers } from './support/more-servers.ts';
 import { PLAIN_LIBPQ, type PostgresqlServer, startPostgresql } from './support/postgresql.ts';
 import { RawClient } from './support/raw-client.ts';
 import { type Server, startNginx } from './support/servers.ts';
+import { sensorFixture } from './support/sensor-fixture.ts';
 import { Tally } from './support/tally.ts';
 
 /** More than the buffers of a socket hold. */
@@ -22,33 +22,22 @@ const LARGE_BYTES = 8 << 20;
 /** Where other work has the CPUs, the sends of one reply lie far apart. */
 const EXTEND_GAP_NS = 20 * NS_PER_S;
 
-let bpf: BuiltBpf;
 let directory: string;
-const cleanups: (() => unknown)[] = [];
+const fixture = sensorFixture();
+const { cleanups, use } = fixture;
 
 beforeAll(() => {
-  bpf = buildBpf();
   directory = mkdtempSync(join(tmpdir(), 'tailgov-servers-'));
   writeFileSync(join(directory, 'large'), Buffer.alloc(LARGE_BYTES));
   writeFileSync(join(directory, 'small.txt'), 'hello '.repeat(200));
 });
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
-});
 afterAll(() => {
-  bpf.remove();
   rmSync(directory, { recursive: true, force: true });
 });
 
-async function use<S extends Pick<Server, 'stop'>>(server: Promise<S>): Promise<S> {
-  const started = await server;
-  cleanups.push(() => started.stop());
-  return started;
-}
-
 function open(place: Omit<TargetSpec, 'name'>): OpenedSensor {
   const targets = [{ name: 'server', ...place }];
-  const sensor = openSensor({ targets, extendGapNs: EXTEND_GAP_NS, objectDirectory: bpf.directory });
+  const sensor = openSensor({ targets, extendGapNs: EXTEND_GAP_NS, objectDirectory: fixture.bpf.directory });
   cleanups.push(() => sensor.close());
   return sensor;
 }

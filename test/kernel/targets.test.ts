@@ -3,36 +3,24 @@ import { once } from 'node:events';
 import { existsSync, mkdirSync, rmdirSync, writeFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { type OpenedSensor, openSensor, type TargetSpec } from '../../src/sensor/open-sensor.ts';
-import { buildBpf, type BuiltBpf } from './support/build-bpf.ts';
 import { RawClient } from './support/raw-client.ts';
-import { freePort, type Server, startRedis } from './support/servers.ts';
+import { freePort, startRedis } from './support/servers.ts';
+import { sensorFixture } from './support/sensor-fixture.ts';
 import { Tally } from './support/tally.ts';
 
 const PING = 'PING\r\n';
 const PONG_BYTES = '+PONG\r\n'.length;
 const PATIENCE_MS = 60_000;
 
-let bpf: BuiltBpf;
-const cleanups: (() => unknown)[] = [];
-
-beforeAll(() => void (bpf = buildBpf()));
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
-});
-afterAll(() => bpf.remove());
+const fixture = sensorFixture();
+const { cleanups, use } = fixture;
 
 function open(targets: readonly TargetSpec[]): OpenedSensor {
-  const sensor = openSensor({ targets, objectDirectory: bpf.directory });
+  const sensor = openSensor({ targets, objectDirectory: fixture.bpf.directory });
   cleanups.push(() => sensor.close());
   return sensor;
-}
-
-async function use(server: Promise<Server>): Promise<Server> {
-  const started = await server;
-  cleanups.push(() => started.stop());
-  return started;
 }
 
 /** Reads, as its user would, until the sensor waits for so many places. What is read goes to the tallies. */

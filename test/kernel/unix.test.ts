@@ -5,25 +5,20 @@ import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
+import { afterAll, beforeAll, expect, it } from 'vitest';
 import { openSensor } from '../../src/sensor/open-sensor.ts';
-import { buildBpf, type BuiltBpf } from './support/build-bpf.ts';
+import { sensorFixture } from './support/sensor-fixture.ts';
 import { Tally } from './support/tally.ts';
 
 const PATIENCE_MS = 60_000;
-let bpf: BuiltBpf;
 let directory: string;
-const cleanups: (() => unknown)[] = [];
+const fixture = sensorFixture();
+const { cleanups } = fixture;
 
 beforeAll(() => {
-  bpf = buildBpf();
   directory = mkdtempSync(join(tmpdir(), 'tailgov-unix-'));
 });
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
-});
 afterAll(() => {
-  bpf.remove();
   rmSync(directory, { recursive: true, force: true });
 });
 
@@ -66,7 +61,7 @@ it('Redis on a Unix-domain socket: every turn, those of a connection from before
   cleanups.push(() => stop());
   const early = await connected(path);
   await ping(early, 3);
-  const sensor = openSensor({ targets: [{ name: 'redis', unix: path }], objectDirectory: bpf.directory });
+  const sensor = openSensor({ targets: [{ name: 'redis', unix: path }], objectDirectory: fixture.bpf.directory });
   cleanups.push(() => sensor.close());
   const tally = new Tally(sensor);
   expect(sensor.waiting()).toEqual([]);
@@ -96,7 +91,7 @@ it('Redis on a Unix-domain socket: what its client closes before it is answered 
   const stop = startRedis(path);
   cleanups.push(stop);
   const socket = await connected(path);
-  const sensor = openSensor({ targets: [{ name: 'redis', unix: path }], objectDirectory: bpf.directory });
+  const sensor = openSensor({ targets: [{ name: 'redis', unix: path }], objectDirectory: fixture.bpf.directory });
   cleanups.push(() => sensor.close());
   const tally = new Tally(sensor);
   socket.write('PING without an end');

@@ -118,6 +118,13 @@ describe('method syscall, at the same time', () => {
     expect(report.syscallCases[name]!.counts).toMatchObject({ arrivals: 3, requests: 0, abandoned: 3, inFlight: 0 });
   });
 
+  it('counts connections from accept to close', () => {
+    expect(report.connections).toEqual({
+      ...{ unit: 'connection', arrivals: 11, requests: 11, inFlight: 0 },
+      ...{ overSlo: 0, abandoned: 0, unsolicited: 0, dropped: 0 },
+    });
+  });
+
   it('what is never answered is in flight', () => {
     expect(report.syscallCases['never answered']!.counts).toMatchObject({ arrivals: 3, requests: 0, inFlight: 3 });
   });

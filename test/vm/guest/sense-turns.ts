@@ -41,6 +41,8 @@ export interface SenseReport {
   readonly syscallCases: Readonly<Record<string, CaseReport>>;
   /** gRPC calls, some of them many at a time on one connection. */
   readonly streams: Partial<StreamCounts>;
+  /** Of connections that were asked one thing each, from accept to close by method `syscall`. */
+  readonly connections: Counts & { readonly unit: string };
   /** The lines of `tailgov observe --json`. */
   readonly observed: string;
 }
@@ -217,6 +219,28 @@ async function countStreams(): Promise<SenseReport['streams']> {
   return counts;
 }
 
+/** 11 connections that nginx closes after their reply. */
+async function countConnections(): Promise<SenseReport['connections']> {
+  const server = await startNginx(`keepalive_timeout 0; root ${site};`);
+  const sensor = openSensor({
+    targets: [{ name: 'nginx', ports: [server.port], protocol: 'connection' }],
+    method: 'syscall',
+    objectDirectory: job.objectDirectory,
+  });
+  const tally = new Tally(sensor);
+  for (let sent = 0; sent < 11; sent++) {
+    const one = await RawClient.connect(server.port);
+    one.send(GET('/small'));
+    await one.ended();
+    await one.close();
+  }
+  await tally.settle({ requests: 11, inFlight: 0 });
+  const { inFlight, unit } = tally.last!;
+  sensor.close();
+  await server.stop();
+  return { ...tally.counts, inFlight, unit };
+}
+
 function refusalOf(method: 'tracepoint'): string {
   try {
     openSensor({ targets: [{ name: 'any', ports: [1] }], method, objectDirectory: job.objectDirectory }).close();
@@ -267,12 +291,14 @@ sensor.close();
 syscallSensor.close();
 const streams = await countStreams();
 say('streams');
+const connections = await countConnections();
+say('connections');
 const observe = ['observe', '--port', `${servers[0]!.port}`, '--duration', '100ms', '--json'];
 const observed = execFileSync(process.execPath, [job.program, ...observe], { encoding: 'utf8' });
 say('observed');
 writeFileSync(
   '/vm/report.json',
-  JSON.stringify({ method, refusal: refusalOf('tracepoint'), cases, syscallCases, streams, observed }),
+  JSON.stringify({ method, refusal: refusalOf('tracepoint'), cases, syscallCases, streams, connections, observed }),
 );
 for (const server of servers) await server.stop();
 // The client's side of what is never answered is still open.
