@@ -16,7 +16,7 @@ import { type ReplayedInput, replayedInput } from '../study/replayed-input.ts';
 import { serverFrom, traceNamed, withCores, workloadNamed } from '../study/scenario.ts';
 import { type Progress, simulateTogether, type TogetherOptions } from '../study/simulate-together.ts';
 import { simulationReport } from '../study/simulation-report.ts';
-import { runTable, type Study, summarizeRuns } from '../study/summarize-runs.ts';
+import { percent, runTable, type Study, summarizeRuns } from '../study/summarize-runs.ts';
 import {
   LONGEST_DURATION_NS,
   namesOfLoad,
@@ -47,6 +47,7 @@ interface SimulateOptions {
   readonly cores?: string;
   readonly planner: string;
   readonly recording?: readonly string[];
+  readonly beside?: readonly string[];
   readonly slo?: readonly string[];
   readonly power?: readonly string[];
   readonly reference?: true;
@@ -115,6 +116,11 @@ export function simulateCommand(): Command {
       collect,
     )
     .option(
+      '--beside <workload>',
+      'another service on the same cores, under the same policy with its own objective; each time it is given',
+      collect,
+    )
+    .option(
       '--slo <objective>',
       "such as p99:5ms (default: the workload's or the recording's), each time it is given",
       collect,
@@ -146,12 +152,24 @@ async function simulate(options: SimulateOptions, command: Command): Promise<voi
   const { runners, dimensions, reference } = askedFor(options, command);
   const cells = sweepCells(dimensions);
   const [cell] = cells;
-  if (options.sweep === undefined && cells.length === 1 && cell!.seeds.length === 1) {
+  const isSweep = options.sweep !== undefined || cells.length !== 1 || cell!.seeds.length !== 1;
+  if (options.beside !== undefined) refuseBeside(options, isSweep);
+  if (!isSweep) {
     await simulateCell(cell!, runners, reference, options);
     return;
   }
   const plan = { policies: runners, cells, reference };
   await sweepCommand(plan, { threads, json: options.json === true, report: options.report });
+}
+
+/** What does not know of several services. @throws UsageError */
+function refuseBeside({ beside, baseline, reference, recording }: SimulateOptions, isSweep: boolean): void {
+  const named = `--beside ${beside![0]}`;
+  if (isSweep) throw new UsageError(`${named}: expected one workload, trace and seed with it`);
+  if (recording !== undefined) throw new UsageError(`${named}: expected it without --recording`);
+  if (baseline !== undefined)
+    throw new UsageError(`${named}: expected it without --baseline, whose rules see one service`);
+  if (reference === true) throw new UsageError(`${named}: expected it without --reference, which covers one service`);
 }
 
 interface Asked {
@@ -191,7 +209,10 @@ function askedFor(options: SimulateOptions, command: Command): Asked {
   }
   const seed = wholeNumber('--seed', options.seed, Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER);
   return {
-    runners: runnersOf(options.policy, options.baseline),
+    runners:
+      options.beside === undefined
+        ? runnersOf(options.policy, options.baseline)
+        : runnersOf(options.policy ?? Object.values(readyPolicies()), []),
     dimensions: {
       workloads: workloadNames,
       traces: [...new Set(options.trace ?? ['step'])],
@@ -224,6 +245,7 @@ async function simulateCell(
     trace: traceNamed('recording' in load ? 'constant' : load.trace, durationNs),
     ...{ workload, server, cores, seed, durationNs, slo, strategy, reference },
     ...(replayed === null ? {} : { service: replayed.replay.service }),
+    ...(options.beside === undefined ? {} : { beside: options.beside.map(workloadNamed) }),
     clock: systemClock,
   });
   const study: Study = { ...result, policies: runners.map(({ name }) => name), baseline: 0, ...names, slo };
@@ -234,7 +256,9 @@ async function simulateCell(
   }
   const lines = options.json === true ? jsonLines(study) : tableLines(study, cores, seed);
   const notes =
-    replayed === null ? [] : [...replayed.replay.notes, ...predictionNotes(study, runners, server, replayed)];
+    replayed === null
+      ? besideNotes(study, options.beside ?? [])
+      : [...replayed.replay.notes, ...predictionNotes(study, runners, server, replayed)];
   process.stdout.write(`${lines.join('\n')}\n`);
   // Beside the figures, so that programs that read these go on undisturbed.
   if (notes.length > 0) (options.json === true ? process.stderr : process.stdout).write(`${notes.join('\n')}\n`);
@@ -263,6 +287,17 @@ function predictionNotes(
     }),
   ];
 }
+
+/** What became of the services beside the one whose figures are shown. */
+const besideNotes = ({ policies, runs }: Study, beside: readonly string[]): string[] =>
+  policies.flatMap((policy, run) =>
+    beside.map((name, index) => {
+      const { slo, requests, overSlo, latency } = runs[run]!.beside[index]!;
+      const quantile = requests === 0 ? '-' : formatNs(latency.quantileNs(slo.quantile));
+      const late = percent(requests === 0 ? 0 : overSlo / requests, 2);
+      return `Beside it under ${policy}: ${name}, ${requests} requests, ${formatQuantile(slo.quantile)} ${quantile} (SLO ${formatNs(slo.latencyNs)}), ${late} late.`;
+    }),
+  );
 
 interface Runner {
   readonly name: string;

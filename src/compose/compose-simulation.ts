@@ -17,12 +17,19 @@ export interface SimulatedGovernorOptions {
   readonly service: ServiceModel;
   readonly policy: Policy;
   readonly slo: Slo;
+  /** More services on the same cores, each governed by the same policy for an objective of its own. */
+  readonly beside?: readonly SimulatedNeighbour[];
   /** Of the requests: equal seeds bring equal ones, whatever the policy does. */
   readonly seed: number;
   /** What levels become; `frequency` where not given. */
   readonly strategy?: PlanStrategy;
   /** Sees every request leave. */
   readonly onCompletion?: CompletionObserver;
+}
+
+export interface SimulatedNeighbour {
+  readonly service: ServiceModel;
+  readonly slo: Slo;
 }
 
 /** The loop of a real machine on a simulated one, whose time passes only when it is told to. */
@@ -38,22 +45,23 @@ const ANSWER_NS = 0.5 * NS_PER_MS;
 
 /** @throws RangeError when the models contradict themselves or the machine */
 export function composeSimulation(options: SimulatedGovernorOptions): SimulatedGovernor {
-  const { server, service, policy, slo, seed, strategy = 'frequency', onCompletion } = options;
+  const { server, policy, slo, seed, strategy = 'frequency', onCompletion } = options;
+  const governed = [options, ...(options.beside ?? [])];
   const simulation = new Simulation({
     server,
-    services: [{ ...service, sloLatencyNs: slo.latencyNs }],
+    services: governed.map((each) => ({ ...each.service, sloLatencyNs: each.slo.latencyNs })),
     seed,
     alarms: alarmBudget(slo, policy.intervalMs),
     ...(onCompletion === undefined ? {} : { onCompletion }),
   });
   const { sensor, actuator, clock } = simulation;
   const loop = new GovernorLoop({
-    services: [governedService({ name: service.name, slo, policy })],
+    services: governed.map((each) => governedService({ name: each.service.name, slo: each.slo, policy })),
     sensor,
     planner: createPlanner(server.machine, {
       strategy,
       limits: {},
-      services: [{ service: service.name, minCpus: 1, reserved: [] }],
+      services: governed.map(({ service: { name } }) => ({ service: name, minCpus: 1, reserved: [] })),
       // A core that nothing is given to sleeps as deeply as it can.
       power: { ...server.power, parkedCoreWatts: idleStatesOf(server).at(-1)!.watts },
     }),

@@ -1,4 +1,4 @@
-import { composeSimulation } from '../compose/compose-simulation.ts';
+import { composeSimulation, type SimulatedNeighbour } from '../compose/compose-simulation.ts';
 import type { PlanStrategy } from '../core/planner.ts';
 import type { Snapshot } from '../core/sensor.ts';
 import type { Slo } from '../core/slo.ts';
@@ -16,6 +16,8 @@ export interface PilotOptions {
   readonly server: ServerModel;
   readonly service: ServiceModel;
   readonly slo: Slo;
+  /** More services on the same cores. A baseline's rule does not look at them. */
+  readonly beside?: readonly SimulatedNeighbour[];
   readonly seed: number;
   /** What a policy's levels become; a baseline sets frequencies itself. */
   readonly strategy?: PlanStrategy;
@@ -31,6 +33,8 @@ export interface Pilot {
 
 export interface Stage {
   readonly snapshot: Snapshot;
+  /** Of the services beside it. */
+  readonly beside: readonly Snapshot[];
   /** Mean over domains and over the time since the last call. */
   readonly frequencyKhz: number;
   readonly faulty: boolean;
@@ -56,7 +60,8 @@ function governorPilot(policy: Policy, options: Omit<PilotOptions, 'policy'>): P
     advanceTo(untilNs) {
       const report = tickBy(untilNs);
       // What was in force until now; what this tick applied is in force from now on.
-      const stage = { snapshot: loop.snapshots[0]!, frequencyKhz, faulty: report.faults.length > 0 };
+      const [snapshot, ...beside] = loop.snapshots;
+      const stage = { snapshot: snapshot!, beside, frequencyKhz, faulty: report.faults.length > 0 };
       frequencyKhz = frequencyOf(report) ?? frequencyKhz;
       return stage;
     },
@@ -72,8 +77,10 @@ function frequencyOf({ applied }: TickReport): number | null {
 const BASELINE_WINDOW_NS = 100 * NS_PER_MS;
 const SERVICE = 0;
 
-function baselinePilot(baseline: Baseline, { server, service, slo, seed }: Omit<PilotOptions, 'policy'>): Pilot {
-  const simulation = new Simulation({ server, services: [{ ...service, sloLatencyNs: slo.latencyNs }], seed });
+function baselinePilot(baseline: Baseline, options: Omit<PilotOptions, 'policy'>): Pilot {
+  const { server, service, slo, seed, beside = [] } = options;
+  const services = [options, ...beside].map((each) => ({ ...each.service, sloLatencyNs: each.slo.latencyNs }));
+  const simulation = new Simulation({ server, services, seed });
   const { plant } = simulation;
   const { machine } = server;
   const { cpus, domains } = machine;
@@ -96,15 +103,20 @@ function baselinePilot(baseline: Baseline, { server, service, slo, seed }: Omit<
     advanceTo(untilNs) {
       const beganNs = plant.nowNs;
       let khzNs = 0;
-      let snapshot: Snapshot | null = null;
+      let snapshots: readonly Snapshot[] = [];
       while (plant.nowNs < untilNs) {
         const fromNs = plant.nowNs;
         plant.advanceTo(Math.min(untilNs, nextLookNs));
         khzNs += meanFrequencyKhz() * (plant.nowNs - fromNs);
-        if (plant.nowNs === untilNs) snapshot = simulation.sensor.read()[0]!;
-        if (plant.nowNs >= nextLookNs) look(snapshot);
+        if (plant.nowNs === untilNs) snapshots = simulation.sensor.read();
+        if (plant.nowNs >= nextLookNs) look(snapshots[0] ?? null);
       }
-      return { snapshot: snapshot!, frequencyKhz: khzNs / (untilNs - beganNs), faulty: false };
+      return {
+        snapshot: snapshots[0]!,
+        beside: snapshots.slice(1),
+        frequencyKhz: khzNs / (untilNs - beganNs),
+        faulty: false,
+      };
     },
   };
 

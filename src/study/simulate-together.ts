@@ -30,7 +30,10 @@ export interface TogetherResult {
   readonly partial: boolean;
   /** null where it was not asked for, or not found before the signal came. */
   readonly reference: Clairvoyant | null;
-  /** Energy that no policy which keeps the SLO can undercut; null where the runs were stopped, or the requests are too many. */
+  /**
+   * Energy that no policy which keeps the SLO can undercut; null where the runs were stopped, the requests are too many, or
+   * several services share the cores.
+   */
   readonly lowerBoundJ: number | null;
 }
 
@@ -88,8 +91,13 @@ function searchReference({ policies, seed, slo, durationNs }: TogetherOptions, {
 /** More are not listed: they would take gigabytes. */
 const MOST_LISTED = 20_000_000;
 
-function boundOf({ seed, slo, durationNs }: TogetherOptions, { server, service }: SimulatedRun, arrivals: number) {
-  if (arrivals > MOST_LISTED || service.arrivals.kind === 'closed') return null;
+function boundOf(
+  { seed, slo, durationNs, beside = [] }: TogetherOptions,
+  { server, service }: SimulatedRun,
+  arrivals: number,
+) {
+  // With others on the same cores it would bound less than there is to do.
+  if (arrivals > MOST_LISTED || service.arrivals.kind === 'closed' || beside.length > 0) return null;
   const requests = listRequests(service, seed, durationNs);
   const { frequencyBoundRatio } = service;
   return energyLowerBound({ server, requests, frequencyBoundRatio, slo, durationNs }).joules;

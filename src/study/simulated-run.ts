@@ -20,6 +20,8 @@ export interface RunOptions {
   readonly trace: LoadTrace;
   /** In place of what workload and trace make: a replay. */
   readonly service?: ServiceModel;
+  /** More services on the same cores, for which the load is shared out evenly; objectives are at the SLO's quantile. */
+  readonly beside?: readonly Workload[];
   readonly server: ServerModel;
   readonly cores: number;
   readonly seed: number;
@@ -60,6 +62,15 @@ export interface RunResult {
   readonly windows: number;
   readonly missedWindows: number;
   readonly points: readonly RunPoint[];
+  /** What became of the services beside it, in their order. */
+  readonly beside: readonly NeighbourResult[];
+}
+
+export interface NeighbourResult {
+  readonly slo: Slo;
+  readonly requests: number;
+  readonly overSlo: number;
+  readonly latency: Histogram;
 }
 
 /** A chart shows no more; a run's memory does not grow with its length. */
@@ -87,6 +98,7 @@ export class SimulatedRun {
   #windows = 0;
   #missedWindows = 0;
   #nextTickNs: number;
+  readonly #beside: readonly { readonly slo: Slo; readonly latency: Histogram; overSlo: number }[];
 
   /** @throws RangeError when the models contradict themselves */
   constructor(options: RunOptions) {
@@ -94,9 +106,17 @@ export class SimulatedRun {
     this.durationNs = durationNs;
     this.slo = slo;
     this.server = withCores(server, cores);
-    this.service = options.service ?? serviceOf('service', workload, { cores, loadRatio: FULL_LOAD_RATIO, trace });
+    const others = options.beside ?? [];
+    const load = { cores, loadRatio: FULL_LOAD_RATIO / (1 + others.length), trace };
+    this.service = options.service ?? serviceOf('service', workload, load);
+    const beside = others.map((other, index) => ({
+      service: serviceOf(`beside-${index + 1}`, other, load),
+      slo: { ...slo, latencyNs: other.sloLatencyNs },
+    }));
+    this.#beside = beside.map((other) => ({ slo: other.slo, latency: new Histogram(), overSlo: 0 }));
     this.#pilot = createPilot({
       ...{ policy, server: this.server, service: this.service, slo, seed },
+      ...(beside.length === 0 ? {} : { beside }),
       ...(strategy === undefined ? {} : { strategy }),
     });
     this.#windowEndNs = Math.min(durationNs, slo.windowMs * NS_PER_MS);
@@ -129,12 +149,19 @@ export class SimulatedRun {
       windows: this.#windows,
       missedWindows: this.#missedWindows,
       points: [...this.#points],
+      beside: this.#beside.map((other) => ({
+        ...{ slo: other.slo, overSlo: other.overSlo, requests: other.latency.count, latency: other.latency.clone() },
+      })),
     };
   }
 
   #tick(): void {
     const beganNs = this.nowNs;
-    const { snapshot, frequencyKhz, faulty } = this.#pilot.advanceTo(this.#nextTickNs);
+    const { snapshot, beside, frequencyKhz, faulty } = this.#pilot.advanceTo(this.#nextTickNs);
+    beside.forEach(({ latency, overSlo }, index) => {
+      this.#beside[index]!.latency.add(latency);
+      this.#beside[index]!.overSlo += overSlo;
+    });
     this.#arrivals += snapshot.arrivals;
     this.#requests += snapshot.requests;
     this.#overSlo += snapshot.overSlo;

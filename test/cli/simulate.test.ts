@@ -38,6 +38,17 @@ const parse = (output: string) =>
     .split('\n')
     .map((line) => JSON.parse(line) as RunSummary);
 
+describe('simulate --beside', () => {
+  it('says what became of the other service under each policy', async () => {
+    const output = await simulate('--policy', 'pid', '--beside', 'web-search', '--planner', 'cores');
+    expect(output).toMatch(
+      /^Beside it under performance: web-search, \d+ requests, p99 .* \(SLO 25\.0 ms\), .* late\.$/m,
+    );
+    expect(output).toMatch(/^Beside it under pid: web-search/m);
+    expect(output).not.toContain('proven bound');
+  });
+});
+
 describe('simulate refuses', () => {
   it.each([
     [['--workload', 'nope'], 'memcached, bimodal-kv, web-search, ml-inference, microservice'],
@@ -49,6 +60,9 @@ describe('simulate refuses', () => {
     [['--duration', '0s'], 'expected a time'],
     [['--seed', '1.5'], 'expected a whole number'],
     [['--cores', '0'], 'expected a whole number from 1'],
+    [['--beside', 'nope'], 'no such workload'],
+    [['--beside', 'web-search', '--seeds', '2'], 'expected one workload, trace and seed'],
+    [['--beside', 'web-search', '--baseline', 'rubik'], 'expected it without --baseline'],
     [['--reference', '--workload', 'memcached'], 'expected a workload with a central queue'],
   ])('%j', async (args, said) => {
     const refused = simulate(...args);

@@ -97,6 +97,22 @@ describe('SimulatedRun', () => {
     expect(stepped.result).toEqual(simulateRun(options('pid')));
   });
 
+  it('governs several services on the same cores, each for its own objective', () => {
+    const search = workloads['web-search']!;
+    const alone = simulateRun(options('pid'));
+    const [shared, full] = ['pid', 'performance'].map((name) => simulateRun(options(name, { beside: [search] })));
+    // They share out what one service would be asked.
+    expect(shared!.requests / alone.requests).toBeCloseTo(0.5, 1);
+    const [other] = shared!.beside;
+    expect(other!.requests).toBeGreaterThan(0);
+    expect(other!.slo.latencyNs).toBe(search.sloLatencyNs);
+    expect(shared!.requests + other!.requests).toBeLessThan(alone.requests);
+    expect(shared!.energyJ).toBeLessThan(full!.energyJ);
+    expect(shared!.overSlo / shared!.requests).toBeLessThanOrEqual(0.01);
+    expect(other!.overSlo / other!.requests).toBeLessThanOrEqual(0.02);
+    expect(alone.beside).toEqual([]);
+  });
+
   it('can tell what there is before its end', () => {
     const run = new SimulatedRun(options('pid', { durationNs: 3600 * NS_PER_S }));
     run.advanceTo(1.05 * NS_PER_S);
