@@ -118,8 +118,8 @@ function advance(simulation: Simulation, untilNs: number): number {
 function compareWithTheory(given: readonly number[]): void {
   const meanNs = 10 * NS_PER_US;
   const runs = [
-    { cores: 1, loadRatio: 0.8, requests: 8_000_000 },
-    { cores: 16, loadRatio: 0.95, requests: 50_000_000 },
+    { cores: 1, loadRatio: 0.8, requests: 12_000_000 },
+    { cores: 16, loadRatio: 0.95, requests: 100_000_000 },
     { cores: 1, loadRatio: 0.9, requests: 40_000_000 },
     { cores: 1, loadRatio: 0.95, requests: 160_000_000 },
   ];
