@@ -32,7 +32,11 @@ export function runCommand(): Command {
       '--dry-run',
       'measure and decide, write nothing, whatever the config’s mode; latency is predicted for the frequency that was decided',
     )
-    .addOption(recordOption('--dry-run: also write every request and what was predicted, for simulate --recording'))
+    .addOption(
+      recordOption(
+        'in dry run: also write every request and what was predicted, a file a service, for simulate --recording',
+      ),
+    )
     .addOption(recordLimitOption())
     .option('--sysfs <dir>', 'a directory that stands in for /sys, such as `tailgov mock create` makes', '/sys')
     .addOption(runtimeOption())
@@ -45,11 +49,6 @@ export function runCommand(): Command {
     .addHelpText('after', EXAMPLE)
     .action(async (options: RunOptions) => {
       const durationMs = options.duration === undefined ? undefined : durationOption(options.duration);
-      if (options.record !== undefined && options.dryRun !== true) {
-        throw new UsageError(
-          `--record ${options.record}: expected --dry-run with it: who governs is not to wait for a disk`,
-        );
-      }
       process.exitCode = await runDaemon({
         configFile: options.config,
         dryRun: options.dryRun === true,

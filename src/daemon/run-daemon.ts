@@ -64,16 +64,21 @@ const LOOP_HEAP = { maxYoungGenerationSizeMb: 2, maxOldGenerationSizeMb: 256 };
  * with every control restored, or says which one is not.
  *
  * @returns the process's exit code
- * @throws PolicyError for a bad config, UsageError when a daemon is already running here
+ * @throws PolicyError for a bad config, UsageError when a daemon is already running here, or governing is to be recorded
  */
 export async function runDaemon(options: DaemonOptions): Promise<number> {
   // Checked here to fail early and clearly; the loop thread parses the same texts, since controllers cannot cross threads.
   const loader = new ConfigLoader(controllers);
   const running = loader.read(resolve(options.configFile));
+  const dryRun = options.dryRun || running.config.mode === 'dry-run';
+  if (options.record !== undefined && !dryRun) {
+    throw new UsageError(
+      `--record ${options.record.file}: expected --dry-run with it, or mode: dry-run in the config: who governs is not to wait for a disk`,
+    );
+  }
   const socketPath = join(options.runtimeDirectory, 'control.sock');
   await refuseSecondDaemon(socketPath);
   makeOwnDirectory(options.runtimeDirectory);
-  const dryRun = options.dryRun || running.config.mode === 'dry-run';
   const daemon = new Daemon({ ...options, dryRun }, loader, running);
   const server = await startControlServer(socketPath, daemon, (error) =>
     options.log.warn(`control socket: ${error.message}`),

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { mkdtempSync, rmSync, statSync } from 'node:fs';
+import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
@@ -233,9 +233,23 @@ describe('tailgov run --dry-run --record', () => {
     expect(() => statSync(join(directory, 'day.rec'))).toThrow('ENOENT');
   });
 
-  it('is refused without --dry-run, and creates nothing', () => {
+  it('is refused where the daemon is to govern, and creates nothing', () => {
     const file = join(directory, 'none');
-    const { status, stderr } = tailgov('run', '--record', file);
+    const config = join(directory, 'govern.yaml');
+    const policy = join(ROOT, 'policies/pid.yaml');
+    writeFileSync(
+      config,
+      `services: [{ name: web, target: { port: 80 }, slo: { latency: 5ms }, policy: ${policy} }]\n`,
+    );
+    const { status, stderr } = tailgov(
+      'run',
+      '--config',
+      config,
+      '--runtime',
+      join(directory, 'run'),
+      '--record',
+      file,
+    );
     expect(status).toBe(2);
     expect(stderr).toContain('expected --dry-run');
     expect(() => statSync(file)).toThrow('ENOENT');
