@@ -19,7 +19,8 @@ export function expandLine(path: string, text: string): readonly (readonly [stri
   const numbers: number[] = [];
   for (const part of match[1]!.split(',')) {
     const [first, last = first] = part.split('-').map(Number) as [number, number?];
-    if (last < first || last - first + numbers.length >= MOST_NUMBERS) {
+    // Beyond the safe integers counting up would never come to an end.
+    if (!Number.isSafeInteger(last) || last < first || last - first + numbers.length >= MOST_NUMBERS) {
       return `{${match[1]}}, expected ascending ranges of at most ${MOST_NUMBERS} numbers`;
     }
     for (let number = first; number <= last; number++) numbers.push(number);

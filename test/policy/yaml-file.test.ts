@@ -43,6 +43,11 @@ describe('parseYaml()', () => {
     expect(problem).toMatch(/alias/i);
   });
 
+  it('takes a flow collection of many entries, which is no deeper for it', () => {
+    const entries = Array.from({ length: 500 }, (_, at) => `a${at}: { b: [${at}, ${at}] }`).join(', ');
+    expect(Object.keys(parseYaml('x.yaml', `{${entries}}`).data as object)).toHaveLength(500);
+  });
+
   // The parser recurses: unchecked, these exhaust its stack, and V8 may abort the process.
   it.each([
     ['flow sequences', '['.repeat(100_000)],
@@ -51,6 +56,8 @@ describe('parseYaml()', () => {
     ['keys on a line', '? '.repeat(100_000)],
     ['values on a line', 'a: '.repeat(100_000)],
     ['indented mappings', Array.from({ length: 1000 }, (_, depth) => `${' '.repeat(depth)}a:`).join('\n')],
+    ['values in a flow mapping', `- { cron: "x", ${': '.repeat(3000)}\n  - { set: {} }`],
+    ['values in a flow sequence, line by line', `[${':\n '.repeat(3000)}]`],
     ['brackets after as many closing ones', `${']'.repeat(2000)}${'['.repeat(2000)}`],
   ])('refuses deep nesting of %s', (_, text) => {
     expect(problemsIn(text)).toEqual([expect.stringMatching(/^\d+:\d+: nested too deeply/)]);

@@ -54,12 +54,15 @@ describe('a description', () => {
   });
 
   it('gives each file once, and numbers only in braces', () => {
-    const lines = 'cpu{0-3}/x\t1\ncpu{3}/x\t2\ncpu{all}/x\t1\ncpu{3-1}/x\t1\ncpu{0-99999}/x\t1\n';
+    const lines =
+      'cpu{0-3}/x\t1\ncpu{3}/x\t2\ncpu{all}/x\t1\ncpu{3-1}/x\t1\ncpu{0-99999}/x\t1\ncpu{09007199254740993,2-3}/x\t1\n';
     expect(problemsOf(`${HEADER}${lines}`)).toEqual([
       'box.tsv:5:1: cpu3/x again, expected each file once',
       'box.tsv:6:1: cpu{all}/x, expected numbers such as {0-3,8} in braces',
       'box.tsv:7:1: {3-1}, expected ascending ranges of at most 4096 numbers',
       'box.tsv:8:1: {0-99999}, expected ascending ranges of at most 4096 numbers',
+      // Where one more is the same number, counting would never end.
+      'box.tsv:9:1: {09007199254740993,2-3}, expected ascending ranges of at most 4096 numbers',
     ]);
   });
 
