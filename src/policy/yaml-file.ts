@@ -73,7 +73,9 @@ export function parseYaml(file: string, text: string): YamlFile {
     const place = { file, line: before.length, column: before.at(-1)!.length + 1 };
     throw bad([{ ...place, message: 'nested too deeply or indented too far, expected a policy or a config' }]);
   }
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, stringKeys: true });
+  const document = withoutTraces(() =>
+    parseDocument(text, { lineCounter: lines, prettyErrors: false, stringKeys: true }),
+  );
   const complaints = [...document.errors, ...document.warnings];
   if (complaints.length > 0) {
     throw bad(
@@ -116,6 +118,17 @@ export function parseYaml(file: string, text: string): YamlFile {
       return problemAtNode(isScalar(pair?.key) ? pair.key : parent, message);
     },
   };
+}
+
+/** The parser makes an error of each complaint, and there may be thousands: to trace the stack for each takes most of the time. */
+function withoutTraces<T>(parse: () => T): T {
+  const { stackTraceLimit } = Error;
+  Error.stackTraceLimit = 0;
+  try {
+    return parse();
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit;
+  }
 }
 
 /** The parser's messages quote the source on further lines; a problem is one line. */
