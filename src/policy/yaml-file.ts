@@ -1,5 +1,5 @@
 import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
-import { isMap, isScalar, LineCounter, type Node, parseDocument } from 'yaml';
+import { isMap, isScalar, LineCounter, type Node, parseDocument, visit } from 'yaml';
 import { type FileProblem, messageOf, PolicyError } from '../core/errors.ts';
 import { tooDeepAt } from './nesting.ts';
 
@@ -82,6 +82,14 @@ export function parseYaml(file: string, text: string): YamlFile {
       complaints.slice(0, MOST_COMPLAINTS).map(({ pos, message }) => problemAtOffset(pos[0], oneLine(message))),
     );
   }
+
+  visit(document, {
+    Alias(_, alias, path) {
+      const target = alias.resolve(document);
+      if (target !== undefined && path.includes(target))
+        throw bad([problemAtOffset(alias.range?.[0] ?? 0, `*${alias.source} stands within what it names`)]);
+    },
+  });
 
   let data: unknown;
   try {

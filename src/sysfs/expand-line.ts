@@ -5,6 +5,8 @@ const NUMBER = /\{n(?:([+-])(\d+))?\}/g;
 const MOST_NUMBERS = 4096;
 /** As the kernel's PATH_MAX. */
 const LONGEST_PATH = 4096;
+/** In all that one line stands for: far above what a machine needs. */
+const MOST_CHARACTERS = 2 ** 21;
 
 /**
  * In the description of a machine one line can stand for many files: `cpu{0-3,8}/core_id` is a file for each number, and in
@@ -25,6 +27,9 @@ export function expandLine(path: string, text: string): readonly (readonly [stri
     }
     for (let number = first; number <= last; number++) numbers.push(number);
   }
+  const characters = numbers.length * (path.length + text.length);
+  if (characters > MOST_CHARACTERS)
+    return `${numbers.length} files, ${characters} characters in all, expected at most ${MOST_CHARACTERS}`;
   return numbers.map((number) => {
     const value = (_: string, sign?: string, offset?: string) =>
       String(number + (offset === undefined ? 0 : Number(`${sign}${offset}`)));

@@ -43,6 +43,11 @@ describe('parseYaml()', () => {
     expect(problem).toMatch(/alias/i);
   });
 
+  it('refuses an alias within what it names: data without an end', () => {
+    expect(problemsIn('a: &a\n  b: { c: *a }\n')).toEqual(['2:11: *a stands within what it names']);
+    expect(parseYaml('x.yaml', 'a: &a { b: 1 }\nc: *a\n').data).toEqual({ a: { b: 1 }, c: { b: 1 } });
+  });
+
   it('takes a flow collection of many entries, which is no deeper for it', () => {
     const entries = Array.from({ length: 500 }, (_, at) => `a${at}: { b: [${at}, ${at}] }`).join(', ');
     expect(Object.keys(parseYaml('x.yaml', `{${entries}}`).data as object)).toHaveLength(500);

@@ -66,6 +66,12 @@ describe('a description', () => {
     ]);
   });
 
+  it('of a line that stands for too much text is refused before it is made', () => {
+    expect(problemsOf(`${HEADER}cpu{0-4095}/x\t${'{n}'.repeat(1000)}\n`)).toEqual([
+      'box.tsv:4:1: 4096 files, 12341248 characters in all, expected at most 2097152',
+    ]);
+  });
+
   it('of more files than any machine has, or of endless paths, is refused before it fills the memory', () => {
     const many = Array.from({ length: 30 }, (_, at) => `a${at}/cpu{0-4095}\t1\n`).join('');
     expect(problemsOf(`${HEADER}${many}`)).toEqual([
