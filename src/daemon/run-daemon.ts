@@ -19,6 +19,7 @@ import type { Logger } from '../telemetry/logger.ts';
 import { TickHistory } from '../telemetry/tick-history.ts';
 import type { Scheduling } from './claim-cpu.ts';
 import { HeartbeatWatch } from './heartbeat-watch.ts';
+import { claimMachine } from './claim-machine.ts';
 import { collectGarbageAlone, garbageCollector } from './collect-garbage.ts';
 import { DaemonTelemetry } from './daemon-telemetry.ts';
 import type { FromLoop, LoopThreadData, ToLoop } from './loop-messages.ts';
@@ -79,11 +80,16 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
   const socketPath = join(options.runtimeDirectory, 'control.sock');
   await refuseSecondDaemon(socketPath);
   makeOwnDirectory(options.runtimeDirectory);
-  const daemon = new Daemon({ ...options, dryRun }, loader, running);
-  const server = await startControlServer(socketPath, daemon, (error) =>
-    options.log.warn(`control socket: ${error.message}`),
-  );
-  return daemon.run(server);
+  const endClaim = dryRun ? () => undefined : claimMachine(options.sysfsRoot, (message) => options.log.warn(message));
+  try {
+    const daemon = new Daemon({ ...options, dryRun }, loader, running);
+    const server = await startControlServer(socketPath, daemon, (error) =>
+      options.log.warn(`control socket: ${error.message}`),
+    );
+    return await daemon.run(server);
+  } finally {
+    endClaim();
+  }
 }
 
 /** Where the build puts the program's files. */
@@ -95,7 +101,7 @@ async function refuseSecondDaemon(socketPath: string): Promise<void> {
   try {
     const { pid } = await controlClient(socketPath).status();
     throw new UsageError(
-      `a daemon with pid ${pid} already governs through ${dirname(socketPath)}: stop it, or give another --runtime`,
+      `a daemon with pid ${pid} already governs through ${dirname(socketPath)}: stop it first, or make a dry run with another --runtime`,
     );
   } catch (error) {
     if (error instanceof ControlError && error.code === 'not-running') return;

@@ -19,6 +19,7 @@ export const libc = lazy(() =>
     timerfd_create: ['int', 'int', 'int'],
     timerfd_settime: ['int', 'int', 'int', 'void *', 'void *'],
     eventfd: ['int', 'uint32_t', 'int'],
+    flock: ['int', 'int', 'int'],
     gettid: ['int'],
     sched_getaffinity: ['int', 'int', 'size_t', 'void *'],
     sched_setaffinity: ['int', 'int', 'size_t', 'void *'],

@@ -138,6 +138,13 @@ describe('tailgov run', () => {
     const second = bench.start();
     expect(await second.exited).toBe(2);
     expect(second.output()).toContain(`pid ${first.process.pid}`);
+    // Whatever its runtime directory; the last --runtime counts.
+    const elsewhere = join(bench.folder, 'elsewhere');
+    const third = bench.start('--runtime', elsewhere);
+    expect(await third.exited).toBe(2);
+    expect(third.output()).toContain(`a daemon with pid ${first.process.pid} already governs the machine below`);
+    const dry = bench.start('--runtime', elsewhere, '--dry-run', '--duration', '1s');
+    expect(await dry.exited, dry.output()).toBe(0);
     expect((await bench.client.status()).pid).toBe(first.process.pid);
   });
 
