@@ -59,7 +59,7 @@ const MOST_STARTS = 3;
  *   script has
  */
 export async function bootGuest(options: GuestOptions): Promise<GuestResult> {
-  const { smp = 2, tables = 'policy-per-cpu', timeoutMs = 120_000 } = options;
+  const { smp = 2, tables = 'policy-per-cpu', timeoutMs = 240_000 } = options;
   if (!Number.isInteger(smp) || smp < 1 || smp > MAX_CPUS) throw new Error(`boot a guest: smp is ${smp}, not 1 to 8`);
   const folder = resolve(options.folder);
   await ensureScript(folder);

@@ -63,7 +63,7 @@ export class Bench {
   }
 
   /** Resolves when the daemon has ticked. */
-  async governing(limitMs?: number): Promise<void> {
+  async governing(limitMs = 30_000): Promise<void> {
     const governs = async () => {
       const status = await this.client.status().catch(() => null);
       return status !== null && status.last !== null;
