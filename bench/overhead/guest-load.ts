@@ -25,7 +25,10 @@ for (const subject of SUBJECTS.filter(({ name }) => NAMES.includes(name))) {
   const runs = new Map(WAYS.map((way): [string, OverheadRun[]] => [way, []]));
   for (let round = 0; round < rounds; round++) {
     const turned = [...WAYS.slice(round % WAYS.length), ...WAYS.slice(0, round % WAYS.length)];
-    for (const way of turned) runs.get(way)!.push(await measure(way, running));
+    for (const way of turned) {
+      runs.get(way)!.push(await measure(way, running));
+      console.log(`${subject.name}, round ${round + 1} of ${rounds}: ${way}`);
+    }
   }
   subjects.push({ subject: subject.name, ways: WAYS.map((way) => ({ way, runs: runs.get(way)! })) });
   await running.stop();

@@ -18,7 +18,7 @@ export async function runInGuest(): Promise<Omit<OverheadPart, 'at'>> {
   try {
     compileClient(join(folder, 'open-loop'));
     await bundleForGuest(fileURLToPath(new URL('guest-load.ts', import.meta.url)), folder);
-    const job: GuestJob = { objectDirectory: bpf.directory, rounds: 5, seconds: 3 };
+    const job: GuestJob = { objectDirectory: bpf.directory, rounds: 3, seconds: 2 };
     writeFileSync(join(folder, 'job.json'), JSON.stringify(job));
     const { status, console } = await bootGuest({ folder, timeoutMs: TIMEOUT_MS });
     if (status !== 0) throw new Error(`the guest's script ended with ${status}:\n${console}`);

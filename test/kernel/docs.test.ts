@@ -45,6 +45,7 @@ const NOT_RUN: Readonly<Record<string, string>> = {
     'it takes an hour: test/kernel/tune-live.test.ts tunes in short blocks',
   'npm run torture': TORTURE,
   'npm run bench:accuracy': 'it takes minutes, and both CPUs: nothing that a test may do',
+  'npm run bench:overhead': 'it takes minutes, and both CPUs: nothing that a test may do',
   'npm run torture -- --share 0.05': TORTURE,
   'npm run torture -- --seed 77 test/kernel/torture-kill.test.ts': TORTURE,
   'sudo tailgov measure --blocks 20 --block 5min': MEASURE,
