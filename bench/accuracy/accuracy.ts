@@ -2,7 +2,7 @@
  * Is the sensor right? Each server is put under open-loop Poisson loads from a tenth to 95 % of what it and the client
  * can do together; the client's times are compared with those of every method of the sensor, side by side in the same run.
  *
- *   npx tsx bench/accuracy/accuracy.ts [--only redis,memcached] [--seconds 4] [--out dist/accuracy.json]
+ *   npx tsx bench/accuracy/accuracy.ts [--only redis,memcached] [--seconds 4] [--out dist/accuracy-sweeps.json]
  *
  * As root, on a machine that is quiet: the server has one CPU, the client another. `npm run bench:accuracy` runs it whole. What
  * is found is added to the file, in the place of what was found of the same servers before, and docs/accuracy.md is written
@@ -35,7 +35,7 @@ const { values } = parseArgs({
   options: {
     only: { type: 'string', default: SUBJECTS.map(({ name }) => name).join(',') },
     seconds: { type: 'string', default: '4' },
-    out: { type: 'string', default: fileURLToPath(new URL('../../dist/accuracy.json', import.meta.url)) },
+    out: { type: 'string', default: fileURLToPath(new URL('../../dist/accuracy-sweeps.json', import.meta.url)) },
   },
 });
 const names = values.only.split(',');

@@ -4,7 +4,7 @@
  * the same round in which nothing was attached. Then the kernel's own accounting tells what the programs of each way take a
  * request. In the guest, whose kernel has fentry and whose CPUs are emulated, the same with fewer rounds.
  *
- *   npx tsx bench/overhead/overhead.ts [--rounds 10] [--seconds 2] [--no-guest] [--guest-only] [--out dist/overhead.json]
+ *   npx tsx bench/overhead/overhead.ts [--rounds 10] [--seconds 2] [--no-guest] [--guest-only] [--out dist/overhead-runs.json]
  *
  * As root, on a machine that is quiet. `npm run bench:overhead` runs it whole, some ten minutes, and writes its tables into
  * docs/performance.md.
@@ -31,7 +31,7 @@ const { values } = parseArgs({
   options: {
     rounds: { type: 'string', default: '10' },
     seconds: { type: 'string', default: '2' },
-    out: { type: 'string', default: fileURLToPath(new URL('../../dist/overhead.json', import.meta.url)) },
+    out: { type: 'string', default: fileURLToPath(new URL('../../dist/overhead-runs.json', import.meta.url)) },
     'no-guest': { type: 'boolean', default: false },
     'guest-only': { type: 'boolean', default: false },
   },
