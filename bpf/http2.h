@@ -171,9 +171,10 @@ static __always_inline struct arrival *arrival_at(struct http2 *http2, u32 at)
 static __noinline int on_stream_arrival(struct sock *sk, struct connection *connection, u32 arrived_seq, u64 now)
 {
 	struct http2 *http2 = find_http2(sk);
-	u32 from_seq = connection->arrived_seq;
+	u32 from_seq = connection->told_seq;
 	u32 head;
 
+	connection->told_seq = arrived_seq;
 	connection->arrived_seq = arrived_seq;
 	connection->arrived_clock = now;
 	if (!http2)
@@ -272,7 +273,7 @@ static __noinline int open_stream(struct cursor *cursor, u32 id, u32 seq)
 	count_stream(target, COUNTER_ARRIVALS);
 	__sync_lock_test_and_set(&stream->id, id);
 	/* Whoever closed the connection meanwhile may have looked at the slot before it was taken. */
-	if (connection->stage == STAGE_CLOSED && take_stream(stream, id))
+	if (is_closed(progress_of(connection)) && take_stream(stream, id))
 		count_stream(target, COUNTER_ABANDONED);
 	control = control_of(target);
 	if ((control->armed & ALARM_WAITING) && elapsed_ns(arrival_ns, now) > control->wait_budget_ns)
@@ -619,7 +620,7 @@ static __noinline int lose_frames(struct sock *sk, struct connection *connection
 
 	connection->reply = REPLY_OVER;
 	connection->tail = connection->head;
-	if (__sync_val_compare_and_swap(&connection->stage, STAGE_STREAMS, STAGE_IDLE) != STAGE_STREAMS)
+	if (!__sync_lock_test_and_set(&connection->streams, false))
 		return 0;
 	end_all_streams(sk, target, true);
 	bpf_sk_storage_delete(&http2_connections, sk);
@@ -659,6 +660,9 @@ static __noinline int on_stream_read(struct sock *sk, struct connection *connect
 
 	if (!cursor.http2 || !tcp)
 		return 0;
+	/* What data ready took for turns before it saw that there are none. */
+	if (in_flight(connection, progress_of(connection)) > 0)
+		withdraw_arrivals(connection, 0);
 	cursor.now = read_time(connection, tcp);
 	connection->turn_read_ns = cursor.now;
 	/* With MSG_TRUNC the bytes were thrown away. */
@@ -729,7 +733,7 @@ static __noinline int begin_streams(struct sock *sk, struct connection *connecti
 {
 	struct tcp_sock *tcp = bpf_skc_to_tcp_sock(sk);
 	struct http2 *http2;
-	u32 stage;
+	u64 before;
 
 	if (!tcp)
 		return 0;
@@ -742,12 +746,11 @@ static __noinline int begin_streams(struct sock *sk, struct connection *connecti
 	http2->sent.begun = tcp->bytes_acked + (u32)(tcp->write_seq - tcp->snd_una) > 0;
 	http2->sent.next_seq = tcp->write_seq;
 	http2->received.next_seq = payload_read(sk, tcp);
-	stage = __sync_val_compare_and_swap(&connection->stage, STAGE_ARRIVED, STAGE_STREAMS);
-	if (stage == STAGE_ARRIVED)
-		count(connection->target, COUNTER_WITHDRAWN);
-	else if (stage != STAGE_IDLE ||
-		 __sync_val_compare_and_swap(&connection->stage, STAGE_IDLE, STAGE_STREAMS) != STAGE_IDLE)
+	before = progress_of(connection);
+	if (is_closed(before) || is_open(connection, before))
 		return 0;
+	__sync_lock_test_and_set(&connection->streams, true);
+	withdraw_arrivals(connection, 0);
 	count_stream(connection->target, COUNTER_CONNECTIONS);
 	cursor->http2 = http2;
 	bpf_loop(MOST_STEPS, parse_received, cursor, 0);
@@ -785,7 +788,7 @@ static __noinline bool on_first_read(struct sock *sk, struct connection *connect
 	begin_streams(sk, connection, &cursor);
 	if (!connection->reader_known)
 		remember_reader(connection->target);
-	return connection->stage == STAGE_STREAMS || connection->stage == STAGE_CLOSED;
+	return connection->streams || is_closed(progress_of(connection));
 }
 
 #endif

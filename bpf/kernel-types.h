@@ -28,6 +28,7 @@ typedef __s64 s64;
 typedef _Bool bool;
 #define true 1
 #define false 0
+#define barrier() asm volatile("" ::: "memory")
 #ifndef NULL
 #define NULL ((void *)0)
 #endif
@@ -71,6 +72,8 @@ enum {
 /* include/net/tcp_states.h */
 enum {
 	TCP_FIN_WAIT1 = 4,
+	TCP_FIN_WAIT2 = 5,
+	TCP_TIME_WAIT = 6,
 	TCP_CLOSE = 7,
 	TCP_CLOSE_WAIT = 8,
 	TCP_LAST_ACK = 9,

@@ -47,6 +47,8 @@ enum counter {
 	COUNTER_LOST,
 	/* Exact sum of the times to first response. */
 	COUNTER_FIRST_RESPONSE_NS,
+	/* Arrivals that are not among COUNTER_ARRIVALS: they were noticed by a read or a send. */
+	COUNTER_LATE_ARRIVALS,
 	COUNTERS,
 };
 

@@ -30,6 +30,12 @@ const volatile u8 syscall_roles[SYSCALLS] = {};
 /* By target: whether a connection is a request. */
 u8 by_connection[MAX_TARGETS];
 
+enum stage {
+	STAGE_IDLE,
+	STAGE_OPEN,
+	STAGE_CLOSED,
+};
+
 struct pairing {
 	u64 read_ns;
 	u64 sent_ns;

@@ -9,10 +9,21 @@
  *	          arrivals++                            requests++, and at once
  *	                                                ARRIVED, arrivals++ if bytes are left unread
  *
- * Closing takes a connection from any stage to CLOSED, and counts it as abandoned if a turn was in flight. Data arrives in
- * softirq under the socket's lock; reads and sends return in their own threads without it. So each step from stage to stage
- * is one compare-and-exchange and whoever wins it counts. Hence, always: arrivals = requests + abandoned + connections in
- * ARRIVED or OPEN.
+ * Closing takes a connection from any stage to its end, and counts it as abandoned if a turn was in flight. Hence, once all has
+ * settled: arrivals = requests + abandoned + connections in ARRIVED or OPEN.
+ *
+ * Data arrives in softirq under the socket's lock, mostly on another CPU than the server's; reads and sends return in their own
+ * threads without the lock. What costs most here is to take a cache line over from another CPU, and after it an atomic
+ * operation, which has to wait for such a line. So the two sides write to lines of their own, and neither waits for the other:
+ *
+ * - Data ready alone says what has arrived, and counts arrivals in `begun`. It need not look at the server's line where
+ *   nothing is left unread and the server has sent something since the arrival before: then that one has been answered.
+ *   Else it looks, after a full barrier.
+ * - The server's side says how many of these arrivals are `settled`: the difference is in flight. A read opens a turn by a
+ *   plain store, for two reads that do so at a time store the same. The first send completes it by the one compare-and-exchange
+ *   of a request: whoever wins it counts, and settles all that has been read.
+ * - A turn has one arrival. Where another number of them is settled (data ready took more bytes of a request for one more,
+ *   or nobody saw it arrive), whoever settles them corrects the count by the difference.
  */
 #ifndef TAILGOV_TURNS_H
 #define TAILGOV_TURNS_H
@@ -33,6 +44,11 @@ const volatile u32 netns_inum = 0;
 const volatile bool by_namespace = false;
 /* A target has 2^stripe_shift stripes. */
 const volatile u32 stripe_shift = 0;
+/*
+ * Whether each CPU has a stripe of its own, and each of the numbers that every request adds to is added to by one program alone.
+ * The kernel does not let a program interrupt itself on a CPU: then nothing can come between reading a number and writing it.
+ */
+const volatile bool exclusive_stripes = false;
 
 /* Whether any target may speak HTTP/2. Where it is false nothing of http2.h is loaded. */
 const volatile bool parse_http2 = false;
@@ -50,15 +66,6 @@ struct walk_result walk_results[2 * MAX_TARGETS];
 /* By target: whether its connections may speak HTTP/2. */
 u8 may_speak_http2[MAX_TARGETS];
 
-enum stage {
-	STAGE_IDLE,
-	STAGE_ARRIVED,
-	STAGE_OPEN,
-	STAGE_CLOSED,
-	/* Counted by stream: see http2.h. */
-	STAGE_STREAMS,
-};
-
 /* Whether a send that follows the first one belongs to the same reply. */
 enum reply {
 	/* No turn was seen yet. */
@@ -72,6 +79,8 @@ enum reply {
 };
 
 #define LATER_ARRIVALS 16 /* a power of two */
+/* So many bytes behind what is being read nothing can be that a read may still ask for. */
+#define FAR (1 << 30)
 
 /* When the bytes before `seq`, and not before the arrival that came before, arrived. */
 struct arrival {
@@ -80,36 +89,57 @@ struct arrival {
 	u32 reserved;
 };
 
+/* Each block of fields is a cache line. */
 struct connection {
-	/* One cache line, which is all that a plain request and its reply touch: data often arrives on another CPU. */
-	u32 stage;
-	/* The end of the payload that has arrived. */
-	u32 arrived_seq;
-	/* What arrived while nothing was in flight. */
-	u64 first_ns;
-	u32 first_seq;
-	/* Where the ring of later arrivals ends and begins; the beginning may lag behind what has been read. */
-	u32 head;
-	u32 tail;
+	/* Hardly ever written: the kernel itself looks at this line to find the others. Counted by stream: see http2.h. */
+	u32 streams;
+	/* Of a Unix-domain socket: how far it has been read. */
+	u32 read_seq;
 	u8 target;
-	u8 reply;
 	u8 reader_known;
 	/* While it is not known whether this is HTTP/2: 1 + how much of the preface has been read. */
 	u8 preface;
+	u8 reserved[45];
+
+	/* What data ready alone reads and writes, so that it stays where data ready runs: what it has told below, */
+	u32 told_seq;
+	u32 told_begun;
+	u32 told_first_seq[2];
+	/* and how much the server had sent when the last of these arrivals came. */
+	u32 sent_seq;
+	u32 reserved2[11];
+
+	/*
+	 * What data ready tells the server's side. It does not read this where nothing is left unread, so it need not wait
+	 * until it has the line. The end of the payload that has arrived.
+	 */
+	u32 arrived_seq;
+	/* Arrivals that were counted. */
+	u32 begun;
+	/* The last two of them, in turn: a read may still be on its way to the older one when the newer one comes. */
+	struct arrival first[2];
+	/* TCP's clock at the newest arrival, its low half. */
+	u32 arrived_clock;
+	/* Where the ring of later arrivals ends. */
+	u32 head;
+	u64 reserved3[2];
+
+	/* Of the server's side. Which turn was completed, and how many arrivals are settled: see progress(). */
+	u64 progress;
 	/* The open turn, and how far its first read has read. */
 	u64 turn_arrival_ns;
 	u64 turn_read_ns;
-	u32 turn_read_seq;
-	/* TCP's clock at the newest arrival, its low half. */
-	u32 arrived_clock;
-
 	/* The turn whose reply may still be extended: its last send is exchanged atomically, for two threads may send. */
 	u64 reply_arrival_ns;
 	u64 reply_read_ns;
 	u64 reply_sent_ns;
-	/* Of a Unix-domain socket: how far it has been read. */
-	u32 read_seq;
-	u32 reserved2;
+	/* The turn that was opened last, 0 and 1 by turns. */
+	u32 opened;
+	u32 turn_read_seq;
+	/* Where the ring of later arrivals begins, which may lag behind what has been read. */
+	u32 tail;
+	u32 reply;
+
 	/* What arrived while a turn was in flight. Written by data ready alone. */
 	struct arrival later[LATER_ARRIVALS];
 };
@@ -242,6 +272,15 @@ static __always_inline void add(struct stripe *stripe, enum counter counter, u64
 	__sync_fetch_and_add(&stripe->counters[counter], value);
 }
 
+/* Of a counter that one program alone adds to. */
+static __always_inline void add_alone(struct stripe *stripe, enum counter counter, u64 value)
+{
+	if (exclusive_stripes)
+		stripe->counters[counter] += value;
+	else
+		add(stripe, counter, value);
+}
+
 static __always_inline void count(u32 target, enum counter counter)
 {
 	struct stripe *stripe = stripe_of(target);
@@ -264,7 +303,10 @@ static __noinline int raise_alarm(u32 target, u32 kind, u64 now)
 
 static __always_inline void count_arrival(u32 target, u64 now)
 {
-	count(target, COUNTER_ARRIVALS);
+	struct stripe *stripe = stripe_of(target);
+
+	if (stripe)
+		add_alone(stripe, COUNTER_ARRIVALS, 1);
 	if (control_of(target)->armed & ALARM_ARRIVAL_AFTER_IDLE)
 		raise_alarm(target, ALARM_ARRIVAL_AFTER_IDLE, now);
 }
@@ -292,6 +334,15 @@ static __always_inline u32 payload_read(struct sock *sk, struct tcp_sock *tcp)
 	return seq - (sk->__sk_common.skc_state == TCP_CLOSE_WAIT && seq == tcp->rcv_nxt);
 }
 
+/* No reply can follow in these states. */
+static __always_inline bool has_ended(int state)
+{
+	const u32 ended = 1 << TCP_FIN_WAIT1 | 1 << TCP_FIN_WAIT2 | 1 << TCP_TIME_WAIT | 1 << TCP_CLOSE | 1 << TCP_LAST_ACK |
+			  1 << TCP_CLOSING;
+
+	return ended >> (state & 31) & 1;
+}
+
 /* Nothing of what has arrived has been read yet. */
 static __always_inline bool begins_here(struct sock *sk, struct tcp_sock *tcp)
 {
@@ -305,6 +356,14 @@ static int on_stream_read(struct sock *sk, struct connection *connection, int re
 static int on_stream_send(struct sock *sk, struct connection *connection, int ret);
 static int end_all_streams(struct sock *sk, u32 target, bool lost);
 static int walk_streams(struct sock *sk, u32 target);
+
+/* What has arrived before `seq` has been read, and is of no more interest. */
+static __always_inline void tell_all_read(struct connection *connection, u32 seq)
+{
+	connection->told_seq = connection->arrived_seq = seq;
+	connection->told_first_seq[0] = connection->first[0].seq = seq;
+	connection->told_first_seq[1] = connection->first[1].seq = seq;
+}
 
 static __noinline struct connection *create_connection(struct sock *sk, u32 target)
 {
@@ -322,8 +381,12 @@ static __noinline struct connection *create_connection(struct sock *sk, u32 targ
 		count(target, COUNTER_DROPPED);
 		return NULL;
 	}
+	/* Made by another hook at the same time. */
+	if (connection->target)
+		return connection;
 	connection->target = target;
-	connection->arrived_seq = payload_read(sk, tcp);
+	tell_all_read(connection, payload_read(sk, tcp));
+	connection->sent_seq = tcp->write_seq;
 	if (parse_http2 && may_speak_http2[(target - 1) & (MAX_TARGETS - 1)] && begins_here(sk, tcp))
 		connection->preface = 1;
 	else
@@ -392,17 +455,32 @@ static __noinline u32 find_later_arrival(struct connection *connection, u32 seq)
 	return at;
 }
 
-/* When the byte at `seq` arrived; 0 where that is not known. What arrived first is older than the ring's entries. */
+/* Takes the arrival where it brought the byte at `seq` and bytes up to `*nearest` beyond it at most. */
+static __always_inline u64 nearer_arrival(struct arrival *arrival, u32 seq, u32 *nearest, u64 ns)
+{
+	u32 beyond = arrival->seq - seq - 1;
+
+	if (beyond >= *nearest)
+		return ns;
+	*nearest = beyond;
+	return arrival->ns;
+}
+
+/* When the byte at `seq` arrived; 0 where that is not known: the arrival that ends soonest after it brought it. */
 static __always_inline u64 arrival_of(struct connection *connection, u32 seq)
 {
+	u32 nearest = connection->arrived_seq - seq;
+	u64 ns = 0;
 	u32 at;
 
-	if (!seq_after(connection->arrived_seq, seq))
+	if ((s32)nearest <= 0)
 		return 0;
-	if (is_between(connection->first_seq, seq, connection->arrived_seq))
-		return connection->first_ns;
+	ns = nearer_arrival(&connection->first[0], seq, &nearest, ns);
+	ns = nearer_arrival(&connection->first[1], seq, &nearest, ns);
+	if (connection->tail == connection->head)
+		return ns;
 	at = find_later_arrival(connection, seq);
-	return at == connection->head ? 0 : later_arrival(connection, at)->ns;
+	return at == connection->head ? ns : nearer_arrival(later_arrival(connection, at), seq, &nearest, ns);
 }
 
 /* The byte at `seq` is being read. What came before it must go: 4 GB later it would look new. */
@@ -410,8 +488,13 @@ static __always_inline void forget_arrivals_before(struct connection *connection
 {
 	if (connection->tail != connection->head)
 		connection->tail = find_later_arrival(connection, seq);
-	if (!is_between(connection->first_seq, seq, connection->arrived_seq))
-		connection->first_seq = seq;
+}
+
+/* The same by data ready, of an arrival that was left far behind. */
+static __always_inline void forget_if_far(struct connection *connection, u32 at, u32 read_seq)
+{
+	if ((s32)(read_seq - connection->told_first_seq[at]) > FAR)
+		connection->told_first_seq[at] = connection->first[at].seq = read_seq;
 }
 
 /*
@@ -446,12 +529,94 @@ static __always_inline u64 send_time(struct sock *sk, u64 before_ns)
 	return ns && elapsed_ns(before_ns, ns) ? ns : bpf_ktime_get_ns();
 }
 
+/* In the upper half of `progress`, beside the turn that was completed, which is 0 or 1. */
+#define CLOSED 2
+
+static __always_inline u64 progress(u32 completed, u32 settled)
+{
+	return (u64)completed << 32 | settled;
+}
+
+static __always_inline u64 progress_of(struct connection *connection)
+{
+	return *(volatile u64 *)&connection->progress;
+}
+
+static __always_inline bool is_closed(u64 progress)
+{
+	return progress >> 32 == CLOSED;
+}
+
+static __always_inline bool is_open(struct connection *connection, u64 progress)
+{
+	return (connection->opened ^ progress >> 32) == 1;
+}
+
+/* Arrivals that were counted and are not settled. More than one only where not all of them were arrivals. */
+static __always_inline s32 in_flight(struct connection *connection, u64 progress)
+{
+	return *(volatile u32 *)&connection->begun - (u32)progress;
+}
+
+/* So many more arrivals are settled than turns that had them; below 0: so many less. */
+static __noinline int correct_arrivals(u32 target, s32 surplus)
+{
+	struct stripe *stripe = stripe_of(target);
+
+	if (!stripe)
+		return 0;
+	if (surplus > 0)
+		add(stripe, COUNTER_WITHDRAWN, surplus);
+	else
+		add(stripe, COUNTER_LATE_ARRIVALS, -(s64)surplus);
+	return 0;
+}
+
+/* What has arrived is not counted: by whoever finds it first. */
+static __noinline int count_late_arrival(struct connection *connection, u64 before, u64 now)
+{
+	u32 target = connection->target;
+
+	if (__sync_val_compare_and_swap(&connection->progress, before, progress(before >> 32, (u32)before - 1)) != before)
+		return 0;
+	correct_arrivals(target, -1);
+	if (control_of(target)->armed & ALARM_ARRIVAL_AFTER_IDLE)
+		raise_alarm(target, ALARM_ARRIVAL_AFTER_IDLE, now);
+	return 0;
+}
+
+/* Leaves `left` arrivals in flight at most, and withdraws the rest: sends or reads that no hook tells of took them. */
+static __noinline int withdraw_arrivals(struct connection *connection, u32 left)
+{
+	u64 before = progress_of(connection);
+	s32 surplus = in_flight(connection, before) - left;
+
+	if (surplus > 0 && !is_closed(before) &&
+	    __sync_val_compare_and_swap(&connection->progress, before, before + (u32)surplus) == before)
+		correct_arrivals(connection->target, surplus);
+	return 0;
+}
+
+static __always_inline void begin_arrival(struct connection *connection, u32 seq, u64 now)
+{
+	u32 begun = ++connection->told_begun;
+	u32 at = begun & 1;
+
+	connection->told_first_seq[at] = seq;
+	connection->first[at].ns = now;
+	connection->first[at].seq = seq;
+	/* Whoever sees what has arrived sees that it is counted. */
+	barrier();
+	*(volatile u32 *)&connection->begun = begun;
+}
+
 /* A function of its own, so that a socket of no target saves no registers for it; so are reads and sends. */
 static __noinline int on_target_data_ready(struct sock *sk, u32 target)
 {
 	struct connection *connection;
+	u32 arrived_seq, read_seq;
 	struct tcp_sock *tcp;
-	u32 arrived_seq;
+	bool first;
 	u64 now;
 
 	connection = find_connection(sk) ?: create_connection(sk, target);
@@ -461,23 +626,32 @@ static __noinline int on_target_data_ready(struct sock *sk, u32 target)
 	if (!tcp)
 		return 0;
 	arrived_seq = payload_arrived(sk, tcp);
-	if (!seq_after(arrived_seq, connection->arrived_seq))
+	if (!seq_after(arrived_seq, connection->told_seq) || has_ended(sk->__sk_common.skc_state))
 		return 0;
 	now = arrival_time(tcp);
-	if (parse_http2 && connection->stage == STAGE_STREAMS)
+	if (parse_http2 && connection->streams)
 		return on_stream_arrival(sk, connection, arrived_seq, now);
-	/* Before the arrival that it covers: a reader drops what lies beyond it. */
-	connection->arrived_seq = arrived_seq;
-	connection->arrived_clock = now;
-	if (connection->stage == STAGE_IDLE) {
-		connection->first_ns = now;
-		connection->first_seq = arrived_seq;
-	} else {
-		remember_later_arrival(connection, arrived_seq, payload_read(sk, tcp), now);
+	read_seq = payload_read(sk, tcp);
+	first = !seq_after(connection->told_seq, read_seq) && tcp->write_seq != connection->sent_seq;
+	if (!first) {
+		u64 progress;
+
+		/* A full barrier: it pairs with the first send, which leaves OPEN and then looks for bytes. */
+		__sync_lock_test_and_set(&connection->arrived_seq, arrived_seq);
+		progress = progress_of(connection);
+		first = !is_open(connection, progress) && in_flight(connection, progress) <= 0;
 	}
-	/* Tried at every stage: as a full barrier it pairs with the first send, which leaves OPEN and then looks for bytes. */
-	if (__sync_val_compare_and_swap(&connection->stage, STAGE_IDLE, STAGE_ARRIVED) == STAGE_IDLE)
-		count_arrival(target, now);
+	connection->told_seq = arrived_seq;
+	connection->arrived_clock = now;
+	forget_if_far(connection, 0, read_seq);
+	forget_if_far(connection, 1, read_seq);
+	if (!first)
+		return remember_later_arrival(connection, arrived_seq, read_seq, now);
+	connection->sent_seq = tcp->write_seq;
+	begin_arrival(connection, arrived_seq, now);
+	barrier();
+	*(volatile u32 *)&connection->arrived_seq = arrived_seq;
+	count_arrival(target, now);
 	return 0;
 }
 
@@ -499,27 +673,37 @@ static __noinline int remember_reader(u32 target)
 	return 0;
 }
 
+/* The turn's times have been noted. Whoever sends in another thread has been told to by the one that reads, which orders the two. */
+static __always_inline void open_turn(struct connection *connection, u64 before, u64 now)
+{
+	if (in_flight(connection, before) <= 0)
+		count_late_arrival(connection, before, now);
+	barrier();
+	*(volatile u32 *)&connection->opened = !(before >> 32);
+}
+
 static __noinline int on_target_read(struct sock *sk, u32 target, int ret, int flags)
 {
 	struct connection *connection = find_connection(sk);
 	struct target_control *control;
+	u64 now, arrival_ns, before;
 	struct tcp_sock *tcp;
-	u32 stage, read_seq;
-	u64 now, arrival_ns;
+	u32 read_seq;
 
 	if (secondary_signals)
 		note_serving_thread(target);
 	if (parse_http2 && connection) {
-		if (connection->stage == STAGE_STREAMS)
+		if (connection->streams)
 			return on_stream_read(sk, connection, ret, flags);
 		if (connection->preface && on_first_read(sk, connection, ret, flags))
 			return 0;
 	}
-	if (connection && connection->stage >= STAGE_OPEN)
-		return 0;
 	connection = connection ?: create_connection(sk, target);
 	if (!connection)
 		return 0;
+	before = progress_of(connection);
+	if (is_closed(before) || connection->opened != before >> 32)
+		return in_flight(connection, before) > 1 ? withdraw_arrivals(connection, 1) : 0;
 	tcp = bpf_skc_to_tcp_sock(sk);
 	if (!tcp)
 		return 0;
@@ -532,10 +716,7 @@ static __noinline int on_target_read(struct sock *sk, u32 target, int ret, int f
 	connection->turn_arrival_ns = arrival_ns;
 	connection->turn_read_ns = now;
 	connection->turn_read_seq = read_seq;
-	stage = __sync_val_compare_and_swap(&connection->stage, STAGE_ARRIVED, STAGE_OPEN);
-	if (stage == STAGE_IDLE &&
-	    __sync_val_compare_and_swap(&connection->stage, STAGE_IDLE, STAGE_OPEN) == STAGE_IDLE)
-		count_arrival(target, now);
+	open_turn(connection, before, now);
 
 	if (!connection->reader_known) {
 		connection->reader_known = true;
@@ -560,7 +741,12 @@ static __always_inline int on_read(struct sock *sk, int ret, int flags)
 
 static __always_inline void add_to_histogram(struct stripe *stripe, enum histogram histogram, u64 ns, s32 times)
 {
-	__sync_fetch_and_add(&stripe->counts[histogram][bucket_of(ns)], times);
+	u32 *count = &stripe->counts[histogram][bucket_of(ns)];
+
+	if (exclusive_stripes)
+		*count += times;
+	else
+		__sync_fetch_and_add(count, times);
 }
 
 /* Right after a send: the socket took only part of it, or has no room for more. */
@@ -616,8 +802,8 @@ static __always_inline void record_turn(u32 target, struct stripe *stripe, u64 a
 	u64 handling_time_ns = elapsed_ns(read_ns, now);
 	u64 slo_ns = control_of(target)->slo_ns;
 
-	add(stripe, COUNTER_SOCKET_WAIT_NS, socket_wait_ns);
-	add(stripe, COUNTER_HANDLING_TIME_NS, handling_time_ns);
+	add_alone(stripe, COUNTER_SOCKET_WAIT_NS, socket_wait_ns);
+	add_alone(stripe, COUNTER_HANDLING_TIME_NS, handling_time_ns);
 	add_to_histogram(stripe, HISTOGRAM_LATENCY, latency_ns, 1);
 	add_to_histogram(stripe, HISTOGRAM_SOCKET_WAIT, socket_wait_ns, 1);
 	add_to_histogram(stripe, HISTOGRAM_HANDLING_TIME, handling_time_ns, 1);
@@ -625,14 +811,17 @@ static __always_inline void record_turn(u32 target, struct stripe *stripe, u64 a
 		count_late(target, stripe, now);
 }
 
-static __always_inline void complete_turn(struct sock *sk, struct connection *connection)
+static __always_inline void complete_turn(struct sock *sk, struct connection *connection, u64 before)
 {
 	u64 arrival_ns = connection->turn_arrival_ns;
 	u64 read_ns = connection->turn_read_ns;
 	u64 now = send_time(sk, read_ns);
 	u32 target = connection->target;
 	struct stripe *stripe = stripe_of(target);
-	u32 next_stage;
+	u32 turn = !(before >> 32);
+	u64 after, found;
+	u32 begun, unread;
+	s32 settled;
 
 	if (!stripe)
 		return;
@@ -641,19 +830,27 @@ static __always_inline void complete_turn(struct sock *sk, struct connection *co
 	connection->reply_sent_ns = now;
 	connection->reply = out_of_space(sk) ? REPLY_CUT_SHORT : REPLY_SENT;
 	/* What is left unread, or came while the reply was made, is the next turn, and is in flight from now on. */
-	next_stage = has_unread(sk, connection) ? STAGE_ARRIVED : STAGE_IDLE;
-	if (__sync_val_compare_and_swap(&connection->stage, STAGE_OPEN, next_stage) != STAGE_OPEN)
-		return;
+	unread = has_unread(sk, connection);
+	barrier();
+	begun = *(volatile u32 *)&connection->begun;
+	after = progress(turn, begun - unread);
+	found = __sync_val_compare_and_swap(&connection->progress, before, after);
+	if (found != before) {
+		/* Completed by another send, unless another read has corrected a count at the same time. */
+		before = found;
+		if (!is_open(connection, before) ||
+		    __sync_val_compare_and_swap(&connection->progress, before, after) != before)
+			return;
+	}
+	settled = (u32)after - (u32)before;
+	if (settled != 1)
+		correct_arrivals(target, settled - 1);
 	record_turn(target, stripe, arrival_ns, read_ns, now);
 	tell_recording(connection, arrival_ns, read_ns, now, 0);
 
 	/* Asked again: what arrived just before IDLE was seen by nobody. */
-	if (next_stage == STAGE_IDLE && has_unread(sk, connection))
-		next_stage = __sync_val_compare_and_swap(&connection->stage, STAGE_IDLE, STAGE_ARRIVED) == STAGE_IDLE ?
-				     STAGE_ARRIVED :
-				     STAGE_IDLE;
-	if (next_stage == STAGE_ARRIVED)
-		count_arrival(target, now);
+	if (!unread && has_unread(sk, connection) && in_flight(connection, after) <= 0)
+		count_late_arrival(connection, after, now);
 }
 
 /* A further send of a reply: the turn lasted until now. `last_sent_ns` points to where the time of the last send is kept. */
@@ -669,7 +866,7 @@ static __noinline int extend_turn(u32 target, u64 arrival_ns, u64 read_ns, u64 *
 
 	if (!stripe)
 		return 0;
-	add(stripe, COUNTER_HANDLING_TIME_NS, new_handling_time_ns - old_handling_time_ns);
+	add_alone(stripe, COUNTER_HANDLING_TIME_NS, new_handling_time_ns - old_handling_time_ns);
 	add_to_histogram(stripe, HISTOGRAM_LATENCY, new_latency_ns, 1);
 	add_to_histogram(stripe, HISTOGRAM_LATENCY, old_latency_ns, -1);
 	add_to_histogram(stripe, HISTOGRAM_HANDLING_TIME, new_handling_time_ns, 1);
@@ -713,15 +910,21 @@ static __noinline int on_further_send(struct sock *sk, struct connection *connec
 static __noinline int on_target_send(struct sock *sk, u32 target, int ret)
 {
 	struct connection *connection = find_connection(sk);
+	u64 before;
 
 	if (secondary_signals && connection && ret > 0)
 		note_send(target);
-	if (parse_http2 && connection && connection->stage == STAGE_STREAMS)
+	if (parse_http2 && connection && connection->streams)
 		return on_stream_send(sk, connection, ret);
-	if (connection && connection->stage == STAGE_OPEN) {
+	before = connection ? progress_of(connection) : 0;
+	if (connection && is_open(connection, before)) {
 		if (ret > 0)
-			complete_turn(sk, connection);
-	} else if (connection && connection->reply != REPLY_NONE) {
+			complete_turn(sk, connection, before);
+		return 0;
+	}
+	if (connection && in_flight(connection, before) > 1)
+		withdraw_arrivals(connection, 1);
+	if (connection && connection->reply != REPLY_NONE) {
 		on_further_send(sk, connection, ret);
 	} else if (ret > 0 && is_own_connection(sk) && nothing_read(sk)) {
 		count(target, COUNTER_UNSOLICITED);
@@ -747,18 +950,29 @@ static __always_inline int on_send(struct sock *sk, int ret)
 static __always_inline int on_state_change(struct sock *sk, int state)
 {
 	struct connection *connection;
-	u32 stage;
+	u64 before, after;
+	s32 left;
 
-	if (state != TCP_FIN_WAIT1 && state != TCP_LAST_ACK && state != TCP_CLOSING && state != TCP_CLOSE)
+	if (!has_ended(state))
 		return 0;
 	connection = find_connection(sk);
 	if (!connection)
 		return 0;
-	stage = __sync_lock_test_and_set(&connection->stage, STAGE_CLOSED);
-	if (stage == STAGE_ARRIVED || stage == STAGE_OPEN)
+	/* Under the socket's lock: nothing more is counted as arrived. */
+	after = progress(CLOSED, connection->begun);
+	before = __sync_lock_test_and_set(&connection->progress, after);
+	left = (u32)after - (u32)before;
+	if (is_closed(before))
+		return 0;
+	if (parse_http2 && connection->streams) {
+		if (left)
+			correct_arrivals(connection->target, left);
+		return end_all_streams(sk, connection->target, false);
+	}
+	if (left > 0)
 		count(connection->target, COUNTER_ABANDONED);
-	else if (parse_http2 && stage == STAGE_STREAMS)
-		end_all_streams(sk, connection->target, false);
+	if (left > 1)
+		correct_arrivals(connection->target, left - 1);
 	return 0;
 }
 
@@ -768,14 +982,17 @@ static __always_inline int on_walk(struct sock *sk)
 	struct connection *connection = find_connection(sk);
 	struct walk_result *result;
 	struct tcp_sock *tcp;
-	u64 arrival_ns;
+	u64 arrival_ns, before;
 
 	if (!connection)
 		return 0;
 	walk_results[(connection->target - 1) & (MAX_TARGETS - 1)].connections++;
-	if (connection->stage == STAGE_OPEN) {
+	before = progress_of(connection);
+	if (parse_http2 && connection->streams) {
+		return walk_streams(sk, connection->target);
+	} else if (is_open(connection, before)) {
 		arrival_ns = connection->turn_arrival_ns;
-	} else if (connection->stage == STAGE_ARRIVED) {
+	} else if (!is_closed(before) && in_flight(connection, before) > 0) {
 		tcp = bpf_skc_to_tcp_sock(sk);
 		if (sk->__sk_common.skc_family == AF_UNIX)
 			arrival_ns = arrival_of(connection, connection->read_seq);
@@ -783,8 +1000,6 @@ static __always_inline int on_walk(struct sock *sk)
 			arrival_ns = arrival_of(connection, payload_read(sk, tcp));
 		else
 			return 0;
-	} else if (parse_http2 && connection->stage == STAGE_STREAMS) {
-		return walk_streams(sk, connection->target);
 	} else {
 		return 0;
 	}

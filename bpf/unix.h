@@ -62,21 +62,24 @@ static __noinline struct connection *create_unix_connection(struct sock *sk)
 static __always_inline int on_unix_data_ready(struct sock *sk)
 {
 	struct connection *connection = find_connection(sk) ?: create_unix_connection(sk);
-	u64 now;
+	struct arrival *first;
+	u64 now, before;
+	u32 seq;
 
 	/* A reader on another CPU may have taken it before this was said; a peer that closes says it, too. */
 	if (!connection || !unread_messages(sk))
 		return 0;
 	now = bpf_ktime_get_ns();
-	connection->arrived_seq++;
-	if (connection->stage == STAGE_IDLE) {
-		connection->first_ns = now;
-		connection->first_seq = connection->arrived_seq;
-	} else {
-		remember_later_arrival(connection, connection->arrived_seq, connection->read_seq, now);
-	}
-	if (__sync_val_compare_and_swap(&connection->stage, STAGE_IDLE, STAGE_ARRIVED) == STAGE_IDLE)
-		count_arrival(connection->target, now);
+	/* A full barrier: it pairs with the first send, which leaves OPEN and then looks for messages. */
+	seq = __sync_fetch_and_add(&connection->arrived_seq, 1) + 1;
+	before = progress_of(connection);
+	if (is_open(connection, before) || in_flight(connection, before) > 0)
+		return remember_later_arrival(connection, seq, connection->read_seq, now);
+	/* No lock here: two that arrive at a time may both be counted, and each is. */
+	first = &connection->first[(__sync_fetch_and_add(&connection->begun, 1) + 1) & 1];
+	first->ns = now;
+	first->seq = seq;
+	count_arrival(connection->target, now);
 	return 0;
 }
 
@@ -84,8 +87,8 @@ static __always_inline int on_unix_read(struct sock *sk, int ret, int flags)
 {
 	struct connection *connection;
 	struct target_control *control;
-	u32 stage, first_unread, unread;
-	u64 now, arrival_ns;
+	u32 first_unread, unread;
+	u64 now, arrival_ns, before;
 
 	if (ret <= 0 || (flags & (MSG_PEEK | MSG_OOB)))
 		return 0;
@@ -97,7 +100,8 @@ static __always_inline int on_unix_read(struct sock *sk, int ret, int flags)
 	if (unread > connection->arrived_seq - first_unread)
 		unread = connection->arrived_seq - first_unread;
 	connection->read_seq = connection->arrived_seq - unread;
-	if (connection->stage >= STAGE_OPEN)
+	before = progress_of(connection);
+	if (is_open(connection, before))
 		return 0;
 	if (secondary_signals)
 		note_serving_thread(connection->target);
@@ -107,10 +111,7 @@ static __always_inline int on_unix_read(struct sock *sk, int ret, int flags)
 	connection->turn_arrival_ns = arrival_ns;
 	connection->turn_read_ns = now;
 	connection->turn_read_seq = connection->read_seq;
-	stage = __sync_val_compare_and_swap(&connection->stage, STAGE_ARRIVED, STAGE_OPEN);
-	if (stage == STAGE_IDLE &&
-	    __sync_val_compare_and_swap(&connection->stage, STAGE_IDLE, STAGE_OPEN) == STAGE_IDLE)
-		count_arrival(connection->target, now);
+	open_turn(connection, before, now);
 	if (!connection->reader_known) {
 		connection->reader_known = true;
 		remember_reader(connection->target);
@@ -124,6 +125,7 @@ static __always_inline int on_unix_read(struct sock *sk, int ret, int flags)
 static __always_inline int on_unix_send(struct sock *sk, int ret)
 {
 	struct connection *connection;
+	u64 before;
 
 	if (ret <= 0 && ret != -EAGAIN)
 		return 0;
@@ -132,9 +134,10 @@ static __always_inline int on_unix_send(struct sock *sk, int ret)
 		return 0;
 	if (secondary_signals && ret > 0)
 		note_send(connection->target);
-	if (connection->stage == STAGE_OPEN) {
+	before = progress_of(connection);
+	if (is_open(connection, before)) {
 		if (ret > 0)
-			complete_turn(sk, connection);
+			complete_turn(sk, connection, before);
 	} else if (connection->reply != REPLY_NONE) {
 		on_further_send(sk, connection, ret);
 	}

@@ -23,6 +23,7 @@ export const COUNTERS = [
   'streaming',
   'lost',
   'firstResponseNs',
+  'lateArrivals',
 ] as const;
 export type Counter = (typeof COUNTERS)[number];
 

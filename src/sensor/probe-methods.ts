@@ -23,7 +23,7 @@ export interface ProbeMethod {
 
 const STATE_CHANGED = { program: 'state_changed', kind: 'tracepoint', at: 'inet_sock_set_state' } as const;
 /** The way of sendfile up to Linux 6.4, which no tracepoint sees. */
-const PAGE_SENT = { program: 'page_sent', kind: 'function', at: 'inet_sendpage', optional: true } as const;
+export const PAGE_SENT = { program: 'page_sent', kind: 'function', at: 'inet_sendpage', optional: true } as const;
 
 /** Best first. bpf/*.bpf.c has the programs. */
 export const PROBE_METHODS: readonly ProbeMethod[] = [

@@ -13,7 +13,7 @@ import { ALARM, ALARM_BITS, CONTROL, MAX_TARGETS, PORTS, READER_KEY, STRIPE } fr
 import type { OpenedSensor } from './opened-sensor.ts';
 import { ownNetns, PortTable } from './port-table.ts';
 import { type ChosenMethod, explainRefusal } from './probe-kernel.ts';
-import type { ProbeMethod } from './probe-methods.ts';
+import { PAGE_SENT, type ProbeMethod } from './probe-methods.ts';
 import { inInitialPidNamespace, procTimes } from './process-times.ts';
 import { chooseSecondary, SecondaryReader } from './secondary-reader.ts';
 import { syscallRoles } from './syscall-roles.ts';
@@ -96,7 +96,7 @@ export class TurnSensor implements OpenedSensor {
     const object = BpfObject.open(setup.objectFile, setup.log === undefined ? {} : { log: setup.log });
     this.#object = object;
     try {
-      const stripeShift = Math.floor(Math.log2(Math.min(MOST_STRIPES, possibleCpus())));
+      const stripeShift = Math.ceil(Math.log2(Math.min(MOST_STRIPES, possibleCpus())));
       load(object, setup, stripeShift);
       const memory = object.map('.bss').mmap({ writable: true });
       this.#walk = new ConnectionWalk(object, setup.method.connections, memory, setup.clock, hasUdp(setup.targets));
@@ -363,6 +363,7 @@ function load(object: BpfObject, setup: Setup, stripeShift: number): void {
   object.setRodata('recording', Uint8Array.of(setup.record ? 1 : 0));
   if (setup.record) object.map('recorded').setMaxEntries(RECORDED_BYTES);
   object.setRodata('stripe_shift', bytesOf(new Uint32Array([stripeShift])));
+  object.setRodata('exclusive_stripes', new Uint8Array([Number(hasExclusiveStripes(setup, 2 ** stripeShift))]));
   if (setup.method.name === 'syscall') object.setRodata('syscall_roles', syscallRoles(process.arch));
   chooseSecondary(object, setup.secondary);
   if (setup.method.name === 'tracepoint') chooseUdp(object, hasUdp(setup.targets));
@@ -374,6 +375,10 @@ function load(object: BpfObject, setup: Setup, stripeShift: number): void {
   object.map('stripes').setMaxEntries((setup.targets.length * (http2 ? 2 : 1)) << stripeShift);
   object.load();
 }
+
+/** Whether one program alone adds to what every request adds to, on each CPU in a stripe of its own. Of `fentry` several send. */
+const hasExclusiveStripes = ({ method, probes }: Setup, stripes: number) =>
+  possibleCpus() <= stripes && method.name !== 'fentry' && !probes.some(({ at }) => at === PAGE_SENT.at);
 
 function chooseUdp(object: BpfObject, on: boolean): void {
   object.setRodata('udp_targets', new Uint8Array([Number(on)]));

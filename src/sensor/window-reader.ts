@@ -101,7 +101,7 @@ export class WindowReader {
     const lost = this.#advance('lost');
     const streaming = this.#advance('streaming');
     const withdrawn = this.#advance('withdrawn');
-    const net = this.#advance('arrivals') - withdrawn;
+    const net = this.#advance('lateArrivals') + this.#advance('arrivals') - withdrawn;
     this.#inFlight += net - requests - abandoned - streaming;
     const arrivals = Math.max(0, net - this.#arrivalsOwed);
     this.#arrivalsOwed += arrivals - net;
