@@ -20,6 +20,17 @@ export interface Account {
   readonly netNs: number;
 }
 
+export interface MethodAccount extends Account {
+  readonly programs: readonly ProgramAccount[];
+}
+
+/** Of one program, net, in a run. */
+export interface ProgramAccount {
+  readonly program: string;
+  readonly runs: number;
+  readonly netNs: number;
+}
+
 interface ProgramStats {
   readonly id: number;
   readonly name?: string;
@@ -62,7 +73,7 @@ export class ProbeAccounting {
   }
 
   /** Accounting is on while `load` runs. */
-  measure(open: () => Opened, load: () => void): Account {
+  measure(open: () => Opened, load: () => void): MethodAccount {
     const opened: Opened[] = [];
     const stop = startAccounting();
     try {
@@ -70,12 +81,19 @@ export class ProbeAccounting {
       const floor = newPrograms(() => opened.push(this.#openEmpty()));
       load();
       const after = programs();
-      const tookNs = (ids: ReadonlySet<number>) =>
-        after
-          .filter(({ id, name }) => ids.has(id) && this.#programs.some((program) => program.startsWith(name ?? '?')))
-          .reduce((sum, { run_time_ns }) => sum + (run_time_ns ?? 0), 0);
-      const grossNs = tookNs(ours);
-      return { grossNs, netNs: grossNs - tookNs(floor) };
+      const found = (ids: ReadonlySet<number>, program: string) =>
+        after.find(({ id, name }) => ids.has(id) && program.startsWith(name ?? '?'));
+      const tookNs = (ids: ReadonlySet<number>, program: string) => found(ids, program)?.run_time_ns ?? 0;
+      const accounts = this.#programs.map((program) => ({
+        program,
+        runs: found(ours, program)?.run_cnt ?? 0,
+        netNs: tookNs(ours, program) - tookNs(floor, program),
+      }));
+      return {
+        grossNs: this.#programs.reduce((sum, program) => sum + tookNs(ours, program), 0),
+        netNs: accounts.reduce((sum, { netNs }) => sum + netNs, 0),
+        programs: accounts,
+      };
     } finally {
       for (const each of opened.reverse()) each.close();
       stop();

@@ -6,19 +6,21 @@
  * measured in turn, several rounds of each, the order changing from round to round:
  *   target      the sensor, observing this Redis
  *   other port  the sensor, observing a port that nothing uses: the cost to sockets that are no target
+ * Where there are two CPUs, client and server have one each: then requests arrive on another CPU than the server's, as they
+ * mostly do, and what that costs does not depend on how busy the machine is.
  * Programs that return at once are attached to the same places beside them. What the accounting shows for those, in the
  * same run and over the same events, is subtracted: net is what the sensor's own instructions take.
  */
 import { execFileSync, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { SensorError } from '../src/core/errors.ts';
 import { openSensor } from '../src/sensor/open-sensor.ts';
 import { PROBE_METHODS, type ProbeMethod } from '../src/sensor/probe-methods.ts';
 import { buildBpf } from '../test/kernel/support/build-bpf.ts';
-import { ProbeAccounting } from './probe-accounting.ts';
+import { type ProgramAccount, ProbeAccounting } from './probe-accounting.ts';
 
 const PORT = 17_933;
 const UNUSED_PORT = 17_934;
@@ -27,7 +29,11 @@ const requests = Number(process.argv[3] ?? 200_000);
 
 const scratch = mkdtempSync(join(tmpdir(), 'tailgov-bench-'));
 const bpf = buildBpf();
-const redis = spawn('redis-server', ['--port', `${PORT}`, '--save', '', '--dir', scratch], { stdio: 'ignore' });
+const onCpu = (cpu: number) => (availableParallelism() > 1 ? ['taskset', '-c', `${cpu}`] : ['env']);
+const [serverCommand, ...serverArgs] = [...onCpu(1), 'redis-server'] as const;
+const redis = spawn(serverCommand!, [...serverArgs, '--port', `${PORT}`, '--save', '', '--dir', scratch], {
+  stdio: 'ignore',
+});
 const accounts = PROBE_METHODS.map(accountingHere).filter((accounting) => accounting !== undefined);
 try {
   await sleep(500);
@@ -55,6 +61,8 @@ interface Round {
   /** Of all probes together, a request, in ns. */
   readonly grossNs: number;
   readonly netNs: number;
+  /** A request, of each program. */
+  readonly programs: readonly ProgramAccount[];
 }
 
 /** Of a method that works here, or undefined. */
@@ -76,17 +84,27 @@ function openOn(method: ProbeMethod['name'], port: number): { close(): void } {
 
 function measure({ accounting, port }: { readonly accounting: ProbeAccounting; readonly port: number }): Round {
   let seconds = 0;
-  const { grossNs, netNs } = accounting.measure(
+  const { grossNs, netNs, programs } = accounting.measure(
     () => openOn(accounting.method, port),
     () => (seconds = runLoad()),
   );
-  return { requestsPerSecond: requests / seconds, grossNs: grossNs / requests, netNs: netNs / requests };
+  return {
+    requestsPerSecond: requests / seconds,
+    grossNs: grossNs / requests,
+    netNs: netNs / requests,
+    programs: programs.map(({ program, runs, netNs: ns }) => ({
+      program,
+      runs: runs / requests,
+      netNs: ns / requests,
+    })),
+  };
 }
 
 /** @returns how long it took, in seconds */
 function runLoad(): number {
   const start = performance.now();
-  execFileSync('redis-benchmark', ['-p', `${PORT}`, '-n', `${requests}`, '-c', '50', '-t', 'get', '-q'], {
+  const [command, ...args] = [...onCpu(0), 'redis-benchmark'] as const;
+  execFileSync(command!, [...args, '-p', `${PORT}`, '-n', `${requests}`, '-c', '50', '-t', 'get', '-q'], {
     stdio: 'ignore',
   });
   return (performance.now() - start) / 1000;
@@ -109,6 +127,21 @@ function report(results: ReadonlyMap<string, readonly Round[]>): void {
   for (const row of [header, ...rows]) {
     console.log(row.map((cell, column) => cell.padStart(widths[column]!)).join('  '));
   }
+  for (const [name, measured] of results) console.log(`${name}: ${describePrograms(measured)}`);
+}
+
+/** Such as `data_ready 2.0 runs 80 ns`: of each program, how often it runs a request, and what that takes in all. */
+function describePrograms(measured: readonly Round[]): string {
+  return measured[0]!.programs
+    .map(({ program }, index) => {
+      const of = measured.map(({ programs }) => programs[index]!);
+      const runs = median(of.map((account) => account.runs));
+      return runs < 0.1
+        ? ''
+        : `${program} ${runs.toFixed(1)} runs ${median(of.map(({ netNs }) => netNs)).toFixed(0)} ns`;
+    })
+    .filter((text) => text !== '')
+    .join(', ');
 }
 
 function median(values: readonly number[]): number {

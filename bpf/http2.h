@@ -171,10 +171,9 @@ static __always_inline struct arrival *arrival_at(struct http2 *http2, u32 at)
 static __noinline int on_stream_arrival(struct sock *sk, struct connection *connection, u32 arrived_seq, u64 now)
 {
 	struct http2 *http2 = find_http2(sk);
-	u32 from_seq = connection->told_seq;
+	u32 from_seq = connection->arrived_seq;
 	u32 head;
 
-	connection->told_seq = arrived_seq;
 	connection->arrived_seq = arrived_seq;
 	connection->arrived_clock = now;
 	if (!http2)

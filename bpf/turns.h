@@ -89,40 +89,28 @@ struct arrival {
 	u32 reserved;
 };
 
-/* Each block of fields is a cache line. */
+/*
+ * Two cache lines, apart from each other: a CPU that loads a line often fetches its neighbour, too, and so takes it away from
+ * the other side.
+ */
 struct connection {
-	/* Hardly ever written: the kernel itself looks at this line to find the others. Counted by stream: see http2.h. */
-	u32 streams;
-	/* Of a Unix-domain socket: how far it has been read. */
-	u32 read_seq;
-	u8 target;
-	u8 reader_known;
-	/* While it is not known whether this is HTTP/2: 1 + how much of the preface has been read. */
-	u8 preface;
-	u8 reserved[45];
-
-	/* What data ready alone reads and writes, so that it stays where data ready runs: what it has told below, */
-	u32 told_seq;
-	u32 told_begun;
-	u32 told_first_seq[2];
-	/* and how much the server had sent when the last of these arrivals came. */
-	u32 sent_seq;
-	u32 reserved2[11];
-
-	/*
-	 * What data ready tells the server's side. It does not read this where nothing is left unread, so it need not wait
-	 * until it has the line. The end of the payload that has arrived.
-	 */
+	/* Of data ready, in one line with what the kernel itself looks at to find it. The end of the payload that has arrived. */
 	u32 arrived_seq;
 	/* Arrivals that were counted. */
 	u32 begun;
 	/* The last two of them, in turn: a read may still be on its way to the older one when the newer one comes. */
 	struct arrival first[2];
+	/* How much the server had sent when the last one came. */
+	u32 sent_seq;
 	/* TCP's clock at the newest arrival, its low half. */
 	u32 arrived_clock;
 	/* Where the ring of later arrivals ends. */
 	u32 head;
-	u64 reserved3[2];
+	/* Counted by stream: see http2.h. Here, for data ready asks; but set by the server's side. */
+	u32 streams;
+
+	/* What arrived while a turn was in flight. Written by data ready alone. */
+	struct arrival later[LATER_ARRIVALS];
 
 	/* Of the server's side. Which turn was completed, and how many arrivals are settled: see progress(). */
 	u64 progress;
@@ -138,10 +126,15 @@ struct connection {
 	u32 turn_read_seq;
 	/* Where the ring of later arrivals begins, which may lag behind what has been read. */
 	u32 tail;
-	u32 reply;
+	u8 target;
+	u8 reply;
+	u8 reader_known;
+	/* While it is not known whether this is HTTP/2: 1 + how much of the preface has been read. */
+	u8 preface;
 
-	/* What arrived while a turn was in flight. Written by data ready alone. */
-	struct arrival later[LATER_ARRIVALS];
+	/* Of a Unix-domain socket: how far it has been read. */
+	u32 read_seq;
+	u32 reserved;
 };
 
 /*
@@ -357,14 +350,6 @@ static int on_stream_send(struct sock *sk, struct connection *connection, int re
 static int end_all_streams(struct sock *sk, u32 target, bool lost);
 static int walk_streams(struct sock *sk, u32 target);
 
-/* What has arrived before `seq` has been read, and is of no more interest. */
-static __always_inline void tell_all_read(struct connection *connection, u32 seq)
-{
-	connection->told_seq = connection->arrived_seq = seq;
-	connection->told_first_seq[0] = connection->first[0].seq = seq;
-	connection->told_first_seq[1] = connection->first[1].seq = seq;
-}
-
 static __noinline struct connection *create_connection(struct sock *sk, u32 target)
 {
 	struct tcp_sock *tcp = bpf_skc_to_tcp_sock(sk);
@@ -385,7 +370,9 @@ static __noinline struct connection *create_connection(struct sock *sk, u32 targ
 	if (connection->target)
 		return connection;
 	connection->target = target;
-	tell_all_read(connection, payload_read(sk, tcp));
+	connection->arrived_seq = payload_read(sk, tcp);
+	connection->first[0].seq = connection->arrived_seq;
+	connection->first[1].seq = connection->arrived_seq;
 	connection->sent_seq = tcp->write_seq;
 	if (parse_http2 && may_speak_http2[(target - 1) & (MAX_TARGETS - 1)] && begins_here(sk, tcp))
 		connection->preface = 1;
@@ -491,10 +478,10 @@ static __always_inline void forget_arrivals_before(struct connection *connection
 }
 
 /* The same by data ready, of an arrival that was left far behind. */
-static __always_inline void forget_if_far(struct connection *connection, u32 at, u32 read_seq)
+static __always_inline void forget_if_far(struct arrival *arrival, u32 read_seq)
 {
-	if ((s32)(read_seq - connection->told_first_seq[at]) > FAR)
-		connection->told_first_seq[at] = connection->first[at].seq = read_seq;
+	if ((s32)(read_seq - arrival->seq) > FAR)
+		arrival->seq = read_seq;
 }
 
 /*
@@ -599,12 +586,11 @@ static __noinline int withdraw_arrivals(struct connection *connection, u32 left)
 
 static __always_inline void begin_arrival(struct connection *connection, u32 seq, u64 now)
 {
-	u32 begun = ++connection->told_begun;
-	u32 at = begun & 1;
+	u32 begun = connection->begun + 1;
+	struct arrival *first = &connection->first[begun & 1];
 
-	connection->told_first_seq[at] = seq;
-	connection->first[at].ns = now;
-	connection->first[at].seq = seq;
+	first->ns = now;
+	first->seq = seq;
 	/* Whoever sees what has arrived sees that it is counted. */
 	barrier();
 	*(volatile u32 *)&connection->begun = begun;
@@ -626,13 +612,13 @@ static __noinline int on_target_data_ready(struct sock *sk, u32 target)
 	if (!tcp)
 		return 0;
 	arrived_seq = payload_arrived(sk, tcp);
-	if (!seq_after(arrived_seq, connection->told_seq) || has_ended(sk->__sk_common.skc_state))
+	if (!seq_after(arrived_seq, connection->arrived_seq) || has_ended(sk->__sk_common.skc_state))
 		return 0;
 	now = arrival_time(tcp);
 	if (parse_http2 && connection->streams)
 		return on_stream_arrival(sk, connection, arrived_seq, now);
 	read_seq = payload_read(sk, tcp);
-	first = !seq_after(connection->told_seq, read_seq) && tcp->write_seq != connection->sent_seq;
+	first = !seq_after(connection->arrived_seq, read_seq) && tcp->write_seq != connection->sent_seq;
 	if (!first) {
 		u64 progress;
 
@@ -641,10 +627,9 @@ static __noinline int on_target_data_ready(struct sock *sk, u32 target)
 		progress = progress_of(connection);
 		first = !is_open(connection, progress) && in_flight(connection, progress) <= 0;
 	}
-	connection->told_seq = arrived_seq;
 	connection->arrived_clock = now;
-	forget_if_far(connection, 0, read_seq);
-	forget_if_far(connection, 1, read_seq);
+	forget_if_far(&connection->first[0], read_seq);
+	forget_if_far(&connection->first[1], read_seq);
 	if (!first)
 		return remember_later_arrival(connection, arrived_seq, read_seq, now);
 	connection->sent_seq = tcp->write_seq;

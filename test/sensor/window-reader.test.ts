@@ -52,6 +52,14 @@ describe('WindowReader', () => {
     expect(kernel.reader.read()).toMatchObject({ arrivals: 0, requests: 0, abandoned: 0, inFlight: 2 });
   });
 
+  it('counts arrivals that were noticed late among the others, and takes out those that were none', () => {
+    const kernel = new Stripes(2);
+    kernel.add('arrivals', 5n, 1);
+    kernel.add('lateArrivals', 3n);
+    kernel.add('withdrawn', 2n);
+    expect(kernel.reader.read()).toMatchObject({ arrivals: 6, inFlight: 6 });
+  });
+
   it('keeps histograms and their exact sums apart', () => {
     const kernel = new Stripes();
     HISTOGRAMS.forEach((_, histogram) => kernel.count(100 + histogram, 7, 0, histogram));
