@@ -31,7 +31,7 @@ const scratch = mkdtempSync(join(tmpdir(), 'tailgov-bench-'));
 const bpf = buildBpf();
 const onCpu = (cpu: number) => (availableParallelism() > 1 ? ['taskset', '-c', `${cpu}`] : ['env']);
 const [serverCommand, ...serverArgs] = [...onCpu(1), 'redis-server'] as const;
-const redis = spawn(serverCommand!, [...serverArgs, '--port', `${PORT}`, '--save', '', '--dir', scratch], {
+const redis = spawn(serverCommand, [...serverArgs, '--port', `${PORT}`, '--save', '', '--dir', scratch], {
   stdio: 'ignore',
 });
 const accounts = PROBE_METHODS.map(accountingHere).filter((accounting) => accounting !== undefined);
@@ -104,7 +104,7 @@ function measure({ accounting, port }: { readonly accounting: ProbeAccounting; r
 function runLoad(): number {
   const start = performance.now();
   const [command, ...args] = [...onCpu(0), 'redis-benchmark'] as const;
-  execFileSync(command!, [...args, '-p', `${PORT}`, '-n', `${requests}`, '-c', '50', '-t', 'get', '-q'], {
+  execFileSync(command, [...args, '-p', `${PORT}`, '-n', `${requests}`, '-c', '50', '-t', 'get', '-q'], {
     stdio: 'ignore',
   });
   return (performance.now() - start) / 1000;
