@@ -376,9 +376,12 @@ function load(object: BpfObject, setup: Setup, stripeShift: number): void {
   object.load();
 }
 
-/** Whether one program alone adds to what every request adds to, on each CPU in a stripe of its own. Of `fentry` several send. */
+/**
+ * Whether one program alone adds to what every request adds to, on each CPU in a stripe of its own. With the other methods
+ * several programs complete requests.
+ */
 const hasExclusiveStripes = ({ method, probes }: Setup, stripes: number) =>
-  possibleCpus() <= stripes && method.name !== 'fentry' && !probes.some(({ at }) => at === PAGE_SENT.at);
+  possibleCpus() <= stripes && method.name === 'tracepoint' && !probes.some(({ at }) => at === PAGE_SENT.at);
 
 function chooseUdp(object: BpfObject, on: boolean): void {
   object.setRodata('udp_targets', new Uint8Array([Number(on)]));
