@@ -29,6 +29,11 @@ export interface CpufreqActuatorOptions {
   /** What /proc/PID/comm shows of every process: who may have written a file that we govern. */
   readonly listProcesses?: () => readonly string[];
   readonly log?: ActuatorLog;
+  /**
+   * Every policy is looked at for what others have done to it within this time, or whenever a point is applied where that is
+   * less often; one that was written is read back at once. By default a second.
+   */
+  readonly lookRoundMs?: number;
   /** The CPUs of services; absent: they are not governed. */
   readonly cores?: CoresOptions;
   /** By default the kernel and systemd. */
@@ -41,6 +46,7 @@ export interface CpufreqActuatorOptions {
 
 /** What `method` says where no frequency can be set. */
 const NO_METHOD = 'none';
+const DEFAULT_LOOK_ROUND_MS = 1000;
 
 /**
  * Sets frequencies through cpufreq, and the CPUs of services. Before `engage` nothing is written but what a daemon that died here has left to restore:
@@ -50,6 +56,7 @@ const NO_METHOD = 'none';
 export function createCpufreqActuator(options: CpufreqActuatorOptions): Actuator {
   const { tree, journalPath, boost = 'leave', clock = systemClock, log = () => undefined } = options;
   const { foreignWriter = DEFAULT_FOREIGN_WRITER, owners = kernelOwners } = options;
+  const { lookRoundMs = DEFAULT_LOOK_ROUND_MS } = options;
   const { listProcesses = () => runningCommands((message) => log('warn', message)) } = options;
   const header = headerOfThisProcess(tree);
   const leftovers = restoreLeftovers();
@@ -79,7 +86,7 @@ export function createCpufreqActuator(options: CpufreqActuatorOptions): Actuator
       // It decides about the ranges, which the session reads.
       if (boostHeld !== null && boostHeld.text !== boostSwitch?.shown) setBoost(boostHeld.path, boostHeld.text);
       const operatorMaxKhz = new Map(policies.map(({ id, originalMaxKhz }) => [id, originalMaxKhz]));
-      const surroundings = { tree, clock, method, foreignWriter, listProcesses, log, leaveAlone };
+      const surroundings = { tree, clock, method, foreignWriter, listProcesses, log, lookRoundMs, leaveAlone };
       const session = new FrequencySession({ ...surroundings, journal, records, operatorMaxKhz, boost: boostHeld });
       if (!coresAlone) session.takeAll();
       const cores =

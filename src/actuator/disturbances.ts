@@ -7,6 +7,8 @@ export type ActuatorLog = (level: 'info' | 'warn', message: string) => void;
 /** What comes back within this time is counted, and not logged again. */
 const QUIET_NS = BigInt(600 * NS_PER_S);
 
+const NONE: readonly Disturbance[] = [];
+
 /** What disturbs at present; each is logged when it begins and ends, and counted whenever it happens. */
 export class Disturbances {
   readonly #clock: Clock;
@@ -53,6 +55,7 @@ export class Disturbances {
   }
 
   get present(): readonly Disturbance[] {
+    if (this.#present.size === 0) return NONE;
     return [...this.#present.values()].map(({ kind, control, detail }) => ({ kind, control, detail }));
   }
 

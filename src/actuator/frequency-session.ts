@@ -1,9 +1,9 @@
 import type { Applied, AppliedFrequency, WriteOutcome } from '../core/actuator.ts';
 import type { Clock } from '../core/clock.ts';
 import { ActuatorError, messageOf } from '../core/errors.ts';
-import type { Machine, OperatingPoint } from '../core/machine.ts';
+import type { FrequencyDomain, Machine, OperatingPoint } from '../core/machine.ts';
 import type { SysfsTree } from '../core/sysfs-tree.ts';
-import { kiloHertz, type KiloHertz, NS_PER_S } from '../core/units.ts';
+import { kiloHertz, type KiloHertz, NS_PER_MS, NS_PER_S } from '../core/units.ts';
 import { CPU_DIRECTORY, MAX_PERF_PCT, policyDirectory } from '../sysfs/cpufreq-paths.ts';
 import { discoverDomains, isLeftAlone, machineOf, type DomainPolicies, type PolicyInfo } from './discover-machine.ts';
 import { Disturbances, type ActuatorLog } from './disturbances.ts';
@@ -22,6 +22,8 @@ export interface SessionParts {
   readonly foreignWriter: ForeignWriterResponse;
   readonly listProcesses: () => readonly string[];
   readonly log: ActuatorLog;
+  /** Every policy is looked at within this time, or in every application where these are less frequent. */
+  readonly lookRoundMs: number;
   /** null where there is nothing to restore after us. */
   readonly journal: Journal | null;
   /** What the journal holds. */
@@ -36,15 +38,19 @@ export interface SessionParts {
 
 /** Worst first: a domain's outcome is the worst of its policies'. */
 const SEVERITY: readonly WriteOutcome[] = ['refused', 'yielded', 'clamped', 'applied', 'unchanged'];
-/** Every policy is looked at within this many applications, and at least so many policies in each. */
-const LOOK_ROUND = 10;
-const LEAST_LOOKS = 8;
 /** A policy that answers as if it had gone is looked for at once, then ever less often while the machine stays the same. */
 const FIRST_SEARCH_NS = BigInt(NS_PER_S);
 const LONGEST_SEARCH_NS = BigInt(60 * NS_PER_S);
 const ONLINE = `${CPU_DIRECTORY}/online`;
 /** Errors that no waiting ends. */
 const FORBIDDEN: ReadonlySet<string> = new Set(['EACCES', 'EPERM', 'EROFS']);
+
+/** A domain in an application, and its policies between the halves of it. */
+interface Aimed {
+  readonly domain: FrequencyDomain;
+  readonly askedKhz: KiloHertz;
+  readonly policies: readonly GovernedPolicy[];
+}
 
 /** The frequencies of a machine from when they are taken to when they are given back. */
 export class FrequencySession {
@@ -57,10 +63,17 @@ export class FrequencySession {
   readonly #policies = new Map<string, GovernedPolicy>();
   /** As of their last looks, those that are. */
   readonly #throttled = new Map<string, Throttled>();
-  #domains: readonly DomainPolicies[];
+  /** By domain: what came of it, while none of its policies has to be gone through again for the same frequency. */
+  readonly #standing = new Map<string, AppliedFrequency>();
+  #domains: readonly DomainPolicies[] = [];
+  /** The policies of these domains, by id. */
+  #present: ReadonlySet<string> = new Set();
   #machine: Machine;
-  #applications = 0;
+  /** When policies were last looked at, and whose turn is next. */
+  #lookedAtNs: bigint | null = null;
   #cursor = 0;
+  /** When it was last looked at what all policies have in common. */
+  #commonAtNs: bigint | null = null;
   /** What active intel_pstate's `max_perf_pct` leaves of the maximum: unlike other limits it does not show in the range. */
   #maxPercent = 100;
   #online: string | null;
@@ -75,10 +88,12 @@ export class FrequencySession {
     this.#boostBudget = new OverrideBudget(foreignWriter, clock);
     this.#surroundings = { ...parts, limits: new FrequencyLimits(tree, clock), disturbances: this.#disturbances };
     this.#records = [...records];
-    this.#domains = discoverDomains(tree, (info) => {
-      if (isLeftAlone(tree, info, parts.leaveAlone())) return null;
-      return seenBy(method, boundedBy(info, operatorMaxKhz.get(info.id) ?? info.allowedMaxKhz));
-    });
+    this.#setDomains(
+      discoverDomains(tree, (info) => {
+        if (isLeftAlone(tree, info, parts.leaveAlone())) return null;
+        return seenBy(method, boundedBy(info, operatorMaxKhz.get(info.id) ?? info.allowedMaxKhz));
+      }),
+    );
     this.#machine = machineOf(tree, this.#domains);
     this.#online = this.#readOnline();
     this.#leftAlone = parts.leaveAlone().join();
@@ -122,30 +137,52 @@ export class FrequencySession {
   }
 
   apply(point: OperatingPoint): Applied {
-    this.#noticeMachine();
-    if (this.#applications++ % LOOK_ROUND === 0) {
+    const nowNs = this.#parts.clock.monotonicNs();
+    this.#noticeMachine(nowNs);
+    if (this.#commonAtNs === null || msBetween(this.#commonAtNs, nowNs) >= this.#parts.lookRoundMs) {
+      this.#commonAtNs = nowNs;
       this.#checkBoost();
       this.#checkMaxPercent();
     }
-    const looks = this.#looks();
+    const looks = this.#looks(nowNs);
     this.#lookForThrottling(looks);
-    const aimed = this.#domains.flatMap(({ domain: { id, maxKhz }, policies: members }) => {
-      const askedKhz = point.frequencyKhz[id];
+    const aimed = this.#domains.flatMap(({ domain, policies: members }): readonly (Aimed | AppliedFrequency)[] => {
+      const askedKhz = point.frequencyKhz[domain.id];
       if (askedKhz === undefined) return [];
+      const standing = this.#standing.get(domain.id);
+      if (standing?.askedKhz === askedKhz && !members.some((member) => looks.has(member.id))) return [standing];
       const policies = members.flatMap((member) => this.#policies.get(member.id) ?? []);
       for (const policy of policies) policy.aim(askedKhz, looks.has(policy.info.id));
-      return [{ id, askedKhz, policies, ceilingKhz: kiloHertz(Math.floor((maxKhz * this.#maxPercent) / 100)) }];
+      return [{ domain, askedKhz, policies }];
     });
     let writes = 0;
-    const frequencies = aimed.map(({ id, askedKhz, policies, ceilingKhz }): AppliedFrequency => {
+    const frequencies = aimed.map((each): AppliedFrequency => {
+      if ('outcome' in each) return each;
+      const { domain, askedKhz, policies } = each;
+      const ceilingKhz = kiloHertz(Math.floor((domain.maxKhz * this.#maxPercent) / 100));
       const applications = policies.map((policy) => {
         return throttledApplication(policy.info, policy.outcome(), this.#throttled.get(policy.info.id) ?? null);
       });
       for (const application of applications) writes += application.writes;
-      return bounded(domainOutcome(id, askedKhz, applications), ceilingKhz);
+      const applied = bounded(domainOutcome(domain.id, askedKhz, applications), ceilingKhz);
+      if (policies.every((policy) => policy.atRest)) this.#standing.set(domain.id, applied);
+      else this.#standing.delete(domain.id);
+      return applied;
     });
-    const { present: disturbances, counts: disturbanceCounts } = this.#disturbances;
-    return { point, frequencies: [...frequencies, ...this.#absent(point)], writes, disturbances, disturbanceCounts };
+    const absent = this.#absent(point);
+    return {
+      point,
+      frequencies: absent.length === 0 ? frequencies : [...frequencies, ...absent],
+      writes,
+      disturbances: this.#disturbances.present,
+      disturbanceCounts: this.#disturbances.counts,
+    };
+  }
+
+  #setDomains(domains: readonly DomainPolicies[]): void {
+    this.#domains = domains;
+    this.#present = idsOf(domains);
+    this.#standing.clear();
   }
 
   #govern(info: PolicyInfo): GovernedPolicy {
@@ -154,10 +191,14 @@ export class FrequencySession {
     return policy;
   }
 
-  /** The policies whose turn it is to be looked at. */
-  #looks(): ReadonlySet<string> {
+  /** The policies whose turn it is to be looked at: as large a share of them as of the round has passed. */
+  #looks(nowNs: bigint): ReadonlySet<string> {
     const ids = [...this.#policies.keys()];
-    const count = Math.min(ids.length, Math.max(LEAST_LOOKS, Math.ceil(ids.length / LOOK_ROUND)));
+    const passedMs = this.#lookedAtNs === null ? Infinity : msBetween(this.#lookedAtNs, nowNs);
+    const { lookRoundMs } = this.#parts;
+    this.#lookedAtNs = nowNs;
+    const share = passedMs >= lookRoundMs ? 1 : passedMs / lookRoundMs;
+    const count = Math.min(ids.length, Math.max(1, Math.ceil(ids.length * share)));
     const turn = Array.from({ length: count }, (_, index) => ids[(this.#cursor + index) % ids.length]!);
     this.#cursor = ids.length === 0 ? 0 : (this.#cursor + count) % ids.length;
     return new Set(turn);
@@ -180,9 +221,8 @@ export class FrequencySession {
   }
 
   /** CPUs go and come, and drivers can be exchanged: what can be governed is found anew. */
-  #noticeMachine(): void {
+  #noticeMachine(nowNs: bigint): void {
     const online = this.#readOnline();
-    const nowNs = this.#parts.clock.monotonicNs();
     const leftAlone = this.#parts.leaveAlone().join();
     const plugged = online !== this.#online || leftAlone !== this.#leftAlone;
     if (!plugged && (nowNs < this.#searchAtNs || !this.#isIncomplete())) return;
@@ -200,15 +240,14 @@ export class FrequencySession {
   }
 
   #isIncomplete(): boolean {
-    const current = idsOf(this.#domains);
-    const away = [...this.#policies].some(([id, { lost }]) => lost || !current.has(id));
-    return away || [...current].some((id) => !this.#policies.has(id));
+    for (const [id, { lost }] of this.#policies) if (lost || !this.#present.has(id)) return true;
+    return this.#present.size > this.#policies.size;
   }
 
   #discoverAgain(): void {
-    const were = idsOf(this.#domains);
+    const were = this.#present;
     const returned: GovernedPolicy[] = [];
-    this.#domains = discoverDomains(this.#parts.tree, (info) => {
+    const domains = discoverDomains(this.#parts.tree, (info) => {
       const known = this.#policies.get(info.id);
       // One that is ours stays so until the end: its original is put back then.
       if (known === undefined && isLeftAlone(this.#parts.tree, info, this.#parts.leaveAlone())) return null;
@@ -218,11 +257,11 @@ export class FrequencySession {
       // What its range reads now is ours; what the operator allows was seen before we came.
       return { ...known.info, cpus: info.cpus };
     });
+    this.#setDomains(domains);
     for (const policy of this.#boostStands() ? returned : this.#policies.values()) policy.returned();
-    const are = idsOf(this.#domains);
     for (const id of this.#policies.keys()) {
       const control = policyDirectory(id);
-      if (are.has(id)) {
+      if (this.#present.has(id)) {
         this.#disturbances.end('machine', control);
       } else if (were.has(id)) {
         this.#disturbances.forget(control);
@@ -268,7 +307,6 @@ export class FrequencySession {
     return false;
   }
 
-  /** Once a round. */
   #checkBoost(): void {
     const { boost, tree, listProcesses } = this.#parts;
     if (boost === null) return;
@@ -291,15 +329,20 @@ export class FrequencySession {
     const hidden = policiesOf(this.#domains).some(({ driver }) => driver === 'intel_pstate');
     const reads = hidden ? this.#parts.tree.read(MAX_PERF_PCT) : null;
     const percent = reads?.ok === true ? Number.parseInt(reads.value, 10) : 100;
+    const before = this.#maxPercent;
     this.#maxPercent = Number.isNaN(percent) ? 100 : percent;
+    if (this.#maxPercent !== before) this.#standing.clear();
     if (this.#maxPercent >= 100) this.#disturbances.end('limit', MAX_PERF_PCT);
     else this.#disturbances.begin('limit', MAX_PERF_PCT, `reads ${percent}: no CPU runs at more of its maximum`, false);
   }
 
   /** Of domains that the point names and the machine has no more. */
   #absent(point: OperatingPoint): readonly AppliedFrequency[] {
+    const asked = Object.entries(point.frequencyKhz);
+    // In the order of the machine, as a planner makes it.
+    if (asked.every(([id], index) => this.#domains[index]?.domain.id === id)) return [];
     const present = new Set(this.#domains.map(({ domain }) => domain.id));
-    return Object.entries(point.frequencyKhz)
+    return asked
       .filter(([id]) => !present.has(id))
       .map(([domain, askedKhz]) => {
         return { domain, askedKhz, appliedKhz: null, outcome: 'refused', detail: `${domain}: gone from this machine` };
@@ -332,6 +375,8 @@ function boundedBy(info: PolicyInfo, maxKhz: KiloHertz): PolicyInfo {
 const policiesOf = (domains: readonly DomainPolicies[]) => domains.flatMap(({ policies }) => policies);
 
 const idsOf = (domains: readonly DomainPolicies[]) => new Set(policiesOf(domains).map(({ id }) => id));
+
+const msBetween = (fromNs: bigint, toNs: bigint) => Number(toNs - fromNs) / NS_PER_MS;
 
 const min = (a: bigint, b: bigint) => (a < b ? a : b);
 

@@ -32,6 +32,7 @@ export interface PolicyApplication {
 
 /** A file that is ours to write. */
 interface Held {
+  readonly path: string;
   /** Our last text; null where we have none in it. */
   wrote: string | null;
   /** What the kernel has of us; null before the first write. */
@@ -87,6 +88,7 @@ export class GovernedPolicy {
     for (const file of METHOD_KINDS[surroundings.method].files) {
       const shown = this.#read(file);
       this.#held.set(file, {
+        path: this.#path(file),
         wrote: this.#standing(file, shown),
         requested: null,
         shown,
@@ -112,6 +114,12 @@ export class GovernedPolicy {
   /** What keeps the policy from being governed; null where nothing does. */
   get refusal(): { readonly detail: string; readonly errno: Errno } | null {
     return this.#failure;
+  }
+
+  /** The last frequency stands, and nothing is to be done for it but to look now and then for what others do. */
+  get atRest(): boolean {
+    const left = this.#yield !== null || this.#failure !== null || this.#failures > 0;
+    return !left && this.#writes === 0 && !this.#settling && this.#complete;
   }
 
   /** It was away: what it shows now says nothing of writers, and everything is written anew. */
@@ -325,7 +333,7 @@ export class GovernedPolicy {
   }
 
   #read(file: PolicyFile): string | null {
-    const result = this.#surroundings.tree.read(this.#path(file));
+    const result = this.#surroundings.tree.read(this.#held.get(file)?.path ?? this.#path(file));
     if (!result.ok) {
       this.#fail(file, 'read', `read ${file}: ${result.errno}`, result.errno);
       return null;

@@ -1,7 +1,7 @@
 import type { AppliedFrequency } from '../core/actuator.ts';
 import type { Clock } from '../core/clock.ts';
 import type { SysfsTree } from '../core/sysfs-tree.ts';
-import { NS_PER_S, type KiloHertz, kiloHertz } from '../core/units.ts';
+import { type CpuId, NS_PER_S, type KiloHertz, kiloHertz } from '../core/units.ts';
 import { CPU_DIRECTORY, policyDirectory } from '../sysfs/cpufreq-paths.ts';
 import type { PolicyInfo } from './discover-machine.ts';
 
@@ -10,6 +10,14 @@ const COUNTS: readonly string[] = ['core_throttle_count', 'package_throttle_coun
 const LASTS_NS = BigInt(5 * NS_PER_S);
 /** A speed that is so much below what was applied is not what was applied. */
 const SLOWER_SHARE = 0.05;
+
+/** A file that counts how often a CPU was throttled. */
+interface Counter {
+  readonly cpu: CpuId;
+  readonly file: string;
+  readonly path: string;
+  count: number;
+}
 
 /** What heat does to a policy. */
 export interface Throttled {
@@ -29,8 +37,8 @@ export interface Throttled {
 export class Throttling {
   readonly #tree: SysfsTree;
   readonly #clock: Clock;
-  /** By file: what it read last. Those that are not there are not looked for again. */
-  readonly #counts = new Map<string, number>();
+  /** By policy: its counters, with what they read last. Those that are not there are not looked for again. */
+  readonly #counters = new Map<string, readonly Counter[]>();
   readonly #risen = new Map<string, { readonly atNs: bigint; readonly detail: string }>();
 
   constructor(tree: SysfsTree, clock: Clock) {
@@ -40,20 +48,20 @@ export class Throttling {
 
   /** From here on throttling of these CPUs counts. */
   watch(policy: PolicyInfo): void {
-    for (const { path } of countersOf(policy)) {
+    const counters = countersOf(policy).flatMap(({ path, ...counter }): readonly Counter[] => {
       const count = this.#number(path);
-      if (count !== null) this.#counts.set(path, count);
-    }
+      return count === null ? [] : [{ ...counter, path, count }];
+    });
+    this.#counters.set(policy.id, counters);
   }
 
   /** @returns null while the policy's CPUs are not throttled, and where no counter tells */
   look(policy: PolicyInfo): Throttled | null {
-    const rises = countersOf(policy).flatMap(({ cpu, file, path }) => {
-      const before = this.#counts.get(path);
-      const count = before === undefined ? null : this.#number(path);
-      if (before === undefined || count === null) return [];
-      this.#counts.set(path, count);
-      return count > before ? [`CPU ${cpu} was throttled by heat (${file} +${count - before})`] : [];
+    const rises = (this.#counters.get(policy.id) ?? []).flatMap((counter) => {
+      const before = counter.count;
+      counter.count = this.#number(counter.path) ?? before;
+      if (counter.count <= before) return [];
+      return [`CPU ${counter.cpu} was throttled by heat (${counter.file} +${counter.count - before})`];
     });
     const nowNs = this.#clock.monotonicNs();
     const [detail] = rises;

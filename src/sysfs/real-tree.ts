@@ -21,6 +21,7 @@ const STALE: ReadonlySet<Errno> = new Set(['ENODEV', 'EBUSY', 'ENOENT']);
 /** statfs types of sysfs, cgroup and cgroup2 (linux/magic.h): a write there replaces the text whatever its length. */
 const KERNEL_FILE_SYSTEMS: ReadonlySet<number> = new Set([0x62656572, 0x27e0eb, 0x63677270]);
 const PAGE_BYTES = 4096;
+const NEWLINE = 0x0a;
 
 /** /sys, or a directory on disk that plays it. */
 export function realTree(root = '/sys'): SysfsTree {
@@ -45,14 +46,6 @@ export function realTree(root = '/sys'): SysfsTree {
 
   function access<T>(path: string, operation: 'read' | 'write', use: (descriptor: number) => T): SysfsResult<T> {
     return asResult(path, operation, () => {
-      if (!HOT_FILES.has(basename(path)) && !HOT_PATHS.has(path)) {
-        const descriptor = open(path, operation);
-        try {
-          return use(descriptor);
-        } finally {
-          closeSync(descriptor);
-        }
-      }
       const descriptors = kept[operation];
       const descriptor = descriptors.get(path);
       if (descriptor !== undefined) {
@@ -62,6 +55,14 @@ export function realTree(root = '/sys'): SysfsTree {
           if (!STALE.has(errnoOf(error))) throw error;
           descriptors.delete(path);
           closeSync(descriptor);
+        }
+      }
+      if (!HOT_FILES.has(basename(path)) && !HOT_PATHS.has(path)) {
+        const once = open(path, operation);
+        try {
+          return use(once);
+        } finally {
+          closeSync(once);
         }
       }
       const fresh = open(path, operation);
@@ -77,7 +78,8 @@ export function realTree(root = '/sys'): SysfsTree {
       buffer = Buffer.concat([buffer, Buffer.alloc(buffer.length)]);
       length += readSync(descriptor, buffer, length, buffer.length - length, length);
     }
-    return buffer.toString('utf8', 0, length).replace(/\n+$/, '');
+    while (length > 0 && buffer[length - 1] === NEWLINE) length--;
+    return buffer.toString('utf8', 0, length);
   }
 
   return {

@@ -15,7 +15,7 @@ export const CPUFREQ = `${CPU}/cpufreq`;
 /** Every file of a policy that any method changes. */
 export const CONTROLS = ['scaling_governor', 'scaling_min_freq', 'scaling_max_freq', 'energy_performance_preference'];
 
-/** A folder for the journal, a clock that stands still, and what was logged. */
+/** A folder for the journal, a clock that stands still, and what was logged. Every policy is looked at in every application. */
 export class ActuatorBench {
   readonly directory = mkdtempSync(join(tmpdir(), 'tailgov-actuator-'));
   readonly journalPath = join(this.directory, 'journal');
@@ -35,6 +35,7 @@ export class ActuatorBench {
       clock: this.clock,
       listProcesses: () => this.processes,
       log: (level, message) => this.log.push(`${level}: ${message}`),
+      lookRoundMs: 0,
       ...options,
     });
   }

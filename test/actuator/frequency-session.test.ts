@@ -1,5 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { readJournal } from '../../src/actuator/journal.ts';
+import type { Actuator } from '../../src/core/actuator.ts';
+import type { OperatingPoint } from '../../src/core/machine.ts';
 import type { SysfsTree } from '../../src/core/sysfs-tree.ts';
 import type { MemoryTree } from '../../src/sysfs/memory-tree.ts';
 import { shippedMock } from '../sysfs/shipped-mock.ts';
@@ -301,7 +303,26 @@ describe('a kernel that applies a limit after the write has returned', () => {
 });
 
 describe('a large machine', () => {
-  it('is looked at in turns: a write of somebody else is found within ten applications', () => {
+  const applyIn = (actuator: Actuator, asked: OperatingPoint, ms: number) => {
+    bench.nowMs += ms;
+    return actuator.apply(asked).writes;
+  };
+
+  it.each([10, 100, 400, 1000])('is looked at in turns, all of it within a second of ticks of %d ms', (tickMs) => {
+    const tree = memory('intel-pstate-2s-128c');
+    const actuator = bench.actuator(tree, { lookRoundMs: 1000 });
+    actuator.engage();
+    const asked = point(Object.fromEntries(actuator.machine.domains.map(({ id }) => [id, 2_000_000])));
+    for (let tick = 0; tick < 3; tick++) applyIn(actuator, asked, tickMs);
+    const foreign = [0, 1, 77, 127].map((cpu) => `policy${cpu}`);
+    for (const policy of foreign) tree.write(`${CPUFREQ}/${policy}/scaling_max_freq`, '3000000');
+    let found = 0;
+    for (let passedMs = 0; passedMs < 1000; passedMs += tickMs) found += applyIn(actuator, asked, tickMs);
+    expect(found).toBe(foreign.length);
+    for (const policy of foreign) expect(shows(tree, 'scaling_max_freq', policy)).toBe('2000000');
+  });
+
+  it('is looked at a little in each application', () => {
     const tree = memory('intel-pstate-2s-128c');
     let reads = 0;
     const counting: SysfsTree = {
@@ -314,19 +335,27 @@ describe('a large machine', () => {
       list: (path) => tree.list(path),
       close: () => tree.close(),
     };
-    const actuator = bench.actuator(counting);
+    const actuator = bench.actuator(counting, { lookRoundMs: 1000 });
     actuator.engage();
     const asked = point(Object.fromEntries(actuator.machine.domains.map(({ id }) => [id, 2_000_000])));
-    actuator.apply(asked);
-    for (let tick = 0; tick < 3; tick++) actuator.apply(asked);
+    for (let tick = 0; tick < 4; tick++) applyIn(actuator, asked, 100);
     reads = 0;
-    expect(actuator.apply(asked).writes).toBe(0);
+    expect(applyIn(actuator, asked, 100)).toBe(0);
     expect(reads).toBeLessThan(40);
-    tree.write(`${CPUFREQ}/policy77/scaling_max_freq`, '3000000');
-    let found = 0;
-    for (let tick = 0; tick < 10; tick++) found += actuator.apply(asked).writes;
-    expect(found).toBe(1);
-    expect(shows(tree, 'scaling_max_freq', 'policy77')).toBe('2000000');
+  });
+
+  it('has what was written read back at once', () => {
+    const tree = memory('intel-pstate-2s-128c');
+    const actuator = bench.actuator(tree, { lookRoundMs: 1000 });
+    actuator.engage();
+    const asked = (khz: number) => point(Object.fromEntries(actuator.machine.domains.map(({ id }) => [id, khz])));
+    actuator.apply(asked(2_000_000));
+    bench.nowMs += 100;
+    const { frequencies, writes } = actuator.apply(asked(2_500_000));
+    expect(writes).toBe(128);
+    expect(new Set(frequencies.map(({ outcome, appliedKhz }) => `${outcome} ${appliedKhz}`))).toEqual(
+      new Set(['applied 2500000']),
+    );
   });
 });
 
