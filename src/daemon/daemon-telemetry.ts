@@ -1,5 +1,4 @@
 import { basename } from 'node:path';
-import type { Clock } from '../core/clock.ts';
 import { messageOf } from '../core/errors.ts';
 import type { PowerModel } from '../core/power-model.ts';
 import type { SysfsTree } from '../core/sysfs-tree.ts';
@@ -21,9 +20,15 @@ import { isLoopbackHost, type MetricsServer, type Page, startMetricsServer } fro
 import type { TimesMessage } from '../telemetry/metrics-times.ts';
 import { DaemonMetrics } from '../telemetry/metrics.ts';
 
+export interface ToldTick {
+  readonly report: TickReport;
+  /** Ticks that were due and did not happen, since the start. */
+  readonly missed: number;
+  readonly wallMs: number;
+}
+
 export interface TelemetryOptions {
   readonly config: Config;
-  readonly clock: Clock;
   readonly log: Logger;
   readonly about: Pick<DaemonStatus, 'version' | 'mode' | 'startedAt' | 'sysfs'>;
   /** Not asked before the daemon has been built. */
@@ -124,12 +129,20 @@ export class DaemonTelemetry {
     return this.#powerModel === null ? null : new ModelledPower(this.#powerModel, identity.domains);
   }
 
-  tick(report: TickReport, missed: number, times: readonly (TimesMessage | null)[]): void {
-    const wallMs = this.#options.clock.wallMs();
+  /** @param times of all these ticks, in the order of the services, which are the same in all of them */
+  ticks(ticks: readonly ToldTick[], times: readonly (TimesMessage | null)[]): void {
+    const nothing = times.map(() => null);
+    ticks.forEach((tick, index) => {
+      const isNewest = index === ticks.length - 1;
+      this.#tick(tick, isNewest ? times : nothing, isNewest);
+    });
+  }
+
+  #tick({ report, missed, wallMs }: ToldTick, times: readonly (TimesMessage | null)[], isNewest: boolean): void {
     const khz = report.applied.frequencies.flatMap(({ domain, appliedKhz }): [string, number][] =>
       appliedKhz === null ? [] : [[domain, appliedKhz]],
     );
-    this.#power?.tick(report.atMs, new Map(khz));
+    this.#power?.tick(report.atMs, new Map(khz), isNewest);
     this.#metrics.tick(report, missed, times, wallMs);
     this.#history.tick(report, missed, times, this.#power?.watts ?? null, wallMs);
   }

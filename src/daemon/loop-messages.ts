@@ -1,5 +1,4 @@
 import type { OnExit, RestoredControl } from '../core/actuator.ts';
-import type { TickReport } from '../core/tick-report.ts';
 import type { ConfigSources } from '../policy/config-loader.ts';
 import type { Scheduling } from './claim-cpu.ts';
 import type { LoopIdentity } from '../telemetry/daemon-status.ts';
@@ -21,8 +20,23 @@ export interface LoopThreadData {
   readonly heartbeat: SharedArrayBuffer;
 }
 
+/** Ticks of one and the same second and services, oldest first. */
+export interface TicksMessage {
+  readonly type: 'ticks';
+  readonly ticks: readonly {
+    /** A TickReport in JSON: it is kept so, and most of them are never looked at again. */
+    readonly report: string;
+    /** Ticks that were due and did not happen, since the start. */
+    readonly missed: number;
+    readonly wallMs: number;
+  }[];
+  /** The services' times of all these ticks, in the order of the reports; null where nothing completed. */
+  readonly times: readonly (TimesMessage | null)[];
+}
+
 export type ToLoop =
-  | { readonly type: 'pause' | 'resume'; readonly id: number }
+  /** `tell`: what is held back of ticks. */
+  | { readonly type: 'pause' | 'resume' | 'tell'; readonly id: number }
   | { readonly type: 'change'; readonly id: number; readonly sources: ConfigSources }
   | { readonly type: 'stop' };
 
@@ -30,13 +44,7 @@ export type FromLoop =
   | { readonly type: 'ready'; readonly identity: LoopIdentity; readonly intervalMs: number; readonly onExit: OnExit }
   /** CPUs have come or gone, or another sensor measures. */
   | { readonly type: 'identity'; readonly identity: LoopIdentity }
-  | {
-      readonly type: 'tick';
-      readonly report: TickReport;
-      readonly missed: number;
-      /** The services' times in the report's order; null where nothing completed. */
-      readonly times: readonly (TimesMessage | null)[];
-    }
+  | TicksMessage
   | { readonly type: 'log'; readonly level: 'debug' | 'info' | 'warn' | 'error'; readonly message: string }
   /** `error`: it could not be done, and nothing has changed. */
   | { readonly type: 'done'; readonly id: number; readonly error?: string }

@@ -12,12 +12,12 @@ import { EventFd } from '../native/eventfd.ts';
 import { Timer } from '../native/timerfd.ts';
 import { ConfigLoader, type ConfigSources } from '../policy/config-loader.ts';
 import type { Config } from '../policy/load-config.ts';
-import { timesMessage } from '../telemetry/metrics-times.ts';
 import { claimCpu } from './claim-cpu.ts';
 import { garbageCollector } from './collect-garbage.ts';
 import type { FromLoop, LoopThreadData, ToLoop } from './loop-messages.ts';
 import { nextTick } from './next-tick.ts';
 import { ReportGate } from './report-gate.ts';
+import { TickGatherer } from './tick-gatherer.ts';
 
 /** The loop wakes at least this often, so that its heartbeat is seen whatever the interval. */
 const LONGEST_WAIT_MS = 500;
@@ -90,6 +90,7 @@ function govern(
   epoll.add(wake.fd, 'wake');
   watchAlarms();
 
+  const ticks = new TickGatherer(systemClock, post);
   let current = config;
   /** Changes that take longer than the rest of an interval may have left: made right after a tick. */
   const afterTick: (() => void)[] = [];
@@ -135,7 +136,7 @@ function govern(
       const report = loop.tick(timed ? dueNs : nowNs, alarms);
       recorder?.predicted(loop.snapshots, levelsBefore);
       if (reports.passes(punctuality.pace, report.faults.length, nowNs)) {
-        post({ type: 'tick', report, missed, times: loop.snapshots.map(timesMessage) });
+        ticks.add(report, missed, loop.snapshots, loop.intervalMs);
       }
       for (const alarm of alarms) answered.add(keyOf(alarm));
       if (governor.actuator.machine !== machine || governor.sensor.method !== method) {
@@ -145,7 +146,6 @@ function govern(
       }
     }
     if (timed) {
-      timer.readExpirations();
       const next = nextTick(dueNs, systemClock.monotonicNs(), intervalNs);
       missed += next.missed;
       keepPace(next.missed);
@@ -166,6 +166,7 @@ function govern(
     }
   }
 
+  ticks.flush();
   const restored = loop.release(current.onExit);
   epoll.close();
   timer.close();
@@ -193,6 +194,9 @@ function govern(
         break;
       case 'resume':
         loop.resume();
+        break;
+      case 'tell':
+        ticks.flush();
         break;
     }
     post({ type: 'done', id: message.id });

@@ -1,5 +1,6 @@
 import type { Server } from 'node:http';
 import { dirname, join, resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { startGuardian, type Guardian } from '../actuator/guardian.ts';
@@ -8,6 +9,7 @@ import type { RestoredControl } from '../core/actuator.ts';
 import { controllers } from '../compose/controllers.ts';
 import { systemClock } from '../core/clock.ts';
 import { messageOf, UsageError } from '../core/errors.ts';
+import type { TickReport } from '../core/tick-report.ts';
 import { EventFd } from '../native/eventfd.ts';
 import { trimMemory } from '../native/trim-memory.ts';
 import { ConfigLoader, type ConfigSources, type LoadedConfig } from '../policy/config-loader.ts';
@@ -22,7 +24,7 @@ import { HeartbeatWatch } from './heartbeat-watch.ts';
 import { claimMachine } from './claim-machine.ts';
 import { collectGarbageAlone, garbageCollector } from './collect-garbage.ts';
 import { DaemonTelemetry } from './daemon-telemetry.ts';
-import type { FromLoop, LoopThreadData, ToLoop } from './loop-messages.ts';
+import type { FromLoop, LoopThreadData, TicksMessage, ToLoop } from './loop-messages.ts';
 import { Lease } from './lease.ts';
 import { makeOwnDirectory } from './own-directory.ts';
 import { Reloader } from './reloader.ts';
@@ -46,9 +48,11 @@ export interface DaemonOptions {
   readonly log: Logger;
 }
 
-const HEARTBEAT_CHECK_MS = 500;
+const HEARTBEAT_CHECK_MS = 1000;
 /** A loop whose heartbeat stands still for this many checks is stuck: 5 s, ten times its longest wait. */
-const STUCK_AFTER_CHECKS = 10;
+const STUCK_AFTER_CHECKS = 5;
+/** A tick takes some milliseconds at the worst. */
+const LONGEST_CATCH_UP_MS = 500;
 /** Loading and verifying the BPF programs comes before the first heartbeat. */
 const START_LIMIT_MS = 90_000;
 const MOST_GUARDIANS = 5;
@@ -158,7 +162,6 @@ class Daemon implements ControlTarget {
     });
     this.#telemetry = new DaemonTelemetry({
       config: running.config,
-      clock: systemClock,
       log: this.#log,
       about: {
         version: options.version,
@@ -166,7 +169,7 @@ class Daemon implements ControlTarget {
         startedAt: this.#startedAt.toISOString(),
         sysfs: options.sysfsRoot,
       },
-      status: () => this.status(),
+      status: () => this.#status(),
     });
   }
 
@@ -203,7 +206,12 @@ class Daemon implements ControlTarget {
     }
   }
 
-  status(): DaemonStatus {
+  async status(): Promise<DaemonStatus> {
+    await this.#catchUp();
+    return this.#status();
+  }
+
+  #status(): DaemonStatus {
     const last = this.#history.last;
     return {
       version: this.#options.version,
@@ -224,11 +232,13 @@ class Daemon implements ControlTarget {
     };
   }
 
-  ticksAfter(tick: number) {
+  async ticksAfter(tick: number) {
+    await this.#catchUp();
     return this.#history.after(tick);
   }
 
-  totals(): DaemonTotals {
+  async totals(): Promise<DaemonTotals> {
+    await this.#catchUp();
     return {
       startedAt: this.#startedAt.toISOString(),
       state: this.#state,
@@ -265,7 +275,7 @@ class Daemon implements ControlTarget {
   }
 
   #statusLine(): string {
-    return statusLine(this.status());
+    return statusLine(this.#status());
   }
 
   swapPolicy(service: string, file: string, persist: boolean, forMs: number | null): Promise<PolicySwap> {
@@ -281,7 +291,7 @@ class Daemon implements ControlTarget {
   }
 
   /** Resolves when the loop has done it; rejects when it could not, and nothing has changed. */
-  #ask(question: { type: 'pause' | 'resume' } | { type: 'change'; sources: ConfigSources }): Promise<void> {
+  #ask(question: { type: 'pause' | 'resume' | 'tell' } | { type: 'change'; sources: ConfigSources }): Promise<void> {
     if (this.#state !== 'governing' && this.#state !== 'paused') {
       return Promise.reject(new Error(`the daemon is ${this.#state}: try again when it governs`));
     }
@@ -290,6 +300,14 @@ class Daemon implements ControlTarget {
       this.#waiting.set(id, (error) => (error === undefined ? resolve() : reject(new Error(error))));
       this.#send({ ...question, id });
     });
+  }
+
+  /** The loop holds ticks back for up to a second: whoever asks is told all of them. One that is stuck is not waited for. */
+  async #catchUp(): Promise<void> {
+    if (this.#state !== 'governing' && this.#state !== 'paused') return;
+    const limit = new AbortController();
+    const told = this.#ask({ type: 'tell' }).finally(() => limit.abort());
+    await Promise.race([told, sleep(LONGEST_CATCH_UP_MS, undefined, { signal: limit.signal }).catch(() => undefined)]);
   }
 
   #send(message: ToLoop): void {
@@ -336,11 +354,8 @@ class Daemon implements ControlTarget {
       case 'identity':
         this.#identity = message.identity;
         return;
-      case 'tick':
-        this.#missed = message.missed;
-        this.#history.add(message.report);
-        this.#telemetry.tick(message.report, message.missed, message.times);
-        for (const fault of message.report.faults) this.#log.warn(fault);
+      case 'ticks':
+        this.#tell(message);
         return;
       case 'log':
         this.#log[message.level](message.message);
@@ -361,6 +376,16 @@ class Daemon implements ControlTarget {
         this.#finish(1);
         return;
     }
+  }
+
+  #tell({ ticks, times }: TicksMessage): void {
+    const told = ticks.map((tick) => ({ ...tick, text: tick.report, report: JSON.parse(tick.report) as TickReport }));
+    for (const { report, text, missed } of told) {
+      this.#missed = missed;
+      this.#history.add(report, text);
+      for (const fault of report.faults) this.#log.warn(fault);
+    }
+    this.#telemetry.ticks(told, times);
   }
 
   /** Ticks alone make so little garbage that V8 would not look at what is left of the start for hours. */

@@ -17,6 +17,7 @@ const LITTLE_ENDIAN = endianness() === 'LE';
 export class Epoll<Token = number> {
   readonly #descriptor = new Descriptor('epoll', checked('create an epoll', libc().epoll_create1(EPOLL_CLOEXEC)));
   readonly #tokens = new Map<number, Token>();
+  #events = new DataView(new ArrayBuffer(0));
 
   /** Watches a descriptor until it is readable, level-triggered. */
   add(fd: number, token: Token): void {
@@ -35,7 +36,8 @@ export class Epoll<Token = number> {
    * @returns the tokens of what is readable; none when the time is up, or when a signal came first
    */
   wait(timeoutMs: number, max = 16): Token[] {
-    const events = new DataView(new ArrayBuffer(max * EVENT_BYTES));
+    if (this.#events.byteLength < max * EVENT_BYTES) this.#events = new DataView(new ArrayBuffer(max * EVENT_BYTES));
+    const events = this.#events;
     const count = libc().epoll_wait(this.#descriptor.fd, events, max, timeoutMs);
     if (count < 0) {
       const errno = lastErrno();

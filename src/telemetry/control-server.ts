@@ -9,9 +9,9 @@ import type { DaemonTotals } from './daemon-totals.ts';
 
 /** What the control socket can ask of the daemon. */
 export interface ControlTarget {
-  status(): DaemonStatus;
-  ticksAfter(tick: number): readonly TickReport[];
-  totals(): DaemonTotals;
+  status(): DaemonStatus | Promise<DaemonStatus>;
+  ticksAfter(tick: number): readonly TickReport[] | Promise<readonly TickReport[]>;
+  totals(): DaemonTotals | Promise<DaemonTotals>;
   /**
    * Resolves when the machine is at full speed.
    * @param forMs governs again by itself after so long, unless asked again; null: when it is told to
@@ -31,7 +31,7 @@ type Route = (target: ControlTarget, query: URLSearchParams) => unknown;
 
 const ROUTES: Readonly<Record<string, Route>> = {
   'GET /v1/status': (target) => target.status(),
-  'GET /v1/ticks': (target, query) => ({ ticks: target.ticksAfter(tickNumber(query.get('after'))) }),
+  'GET /v1/ticks': async (target, query) => ({ ticks: await target.ticksAfter(tickNumber(query.get('after'))) }),
   'GET /v1/totals': (target) => target.totals(),
   'POST /v1/pause': async (target, query) => {
     await target.pause(lifetimeMs(query.get('for')));

@@ -7,7 +7,8 @@ export interface EnergyCounter {
   readonly rangeUj: number;
 }
 
-const LOOK_MS = 1000;
+/** A little less than the second in which ticks come together. */
+const LOOK_MS = 900;
 const UJ_PER_J = 1e6;
 /** No package draws this much: a counter that says so has begun anew, as it may in suspend. */
 const MOST_PACKAGE_WATTS = 5000;
@@ -37,8 +38,8 @@ export class MeasuredPower implements PowerMeter {
     return this.#watts;
   }
 
-  tick(atMs: number): void {
-    if (atMs - this.#lookedAtMs < LOOK_MS) return;
+  tick(atMs: number, _khz?: ReadonlyMap<string, number>, isNewest = true): void {
+    if (!isNewest || atMs - this.#lookedAtMs < LOOK_MS) return;
     this.#lookedAtMs = atMs;
     const uj = this.#readUj();
     if (uj === null) {

@@ -45,8 +45,8 @@ export interface PowerDomain {
   readonly cpus: readonly number[];
 }
 
-/** /proc/stat counts in steps of 10 ms: shorter looks would be coarse. */
-const LOOK_MS = 1000;
+/** /proc/stat counts in steps of 10 ms: much shorter looks would be coarse. Ticks come together, those of a second at a time. */
+const LOOK_MS = 900;
 
 /**
  * Adds up modelled energy: the frequencies that were applied, tick by tick, and how busy the machine's CPUs were meanwhile.
@@ -81,7 +81,7 @@ export class ModelledPower implements PowerMeter {
     return this.#watts;
   }
 
-  tick(atMs: number, khz: ReadonlyMap<string, number>): void {
+  tick(atMs: number, khz: ReadonlyMap<string, number>, isNewest = true): void {
     if (this.#last !== null && atMs > this.#last.atMs) {
       const forMs = atMs - this.#last.atMs;
       this.#stretches.push({ forMs, khz: this.#last.khz });
@@ -89,7 +89,7 @@ export class ModelledPower implements PowerMeter {
     }
     this.#last = { atMs, khz };
     this.#energy ??= { joules: 0, atMs };
-    if (this.#sinceLookMs >= LOOK_MS) this.#look(atMs);
+    if (isNewest && this.#sinceLookMs >= LOOK_MS) this.#look(atMs);
   }
 
   #look(atMs: number): void {

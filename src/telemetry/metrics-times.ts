@@ -9,9 +9,8 @@ export type TimesMessage = Readonly<Record<TimeName, { readonly inUse: readonly 
 
 type TimeName = 'latency' | 'socketWait' | 'handlingTime';
 
-/** @returns null for a window in which nothing completed: it has nothing to tell */
-export function timesMessage(snapshot: Snapshot): TimesMessage | null {
-  const { latency, socketWait, handlingTime } = snapshot;
+/** @returns null where nothing completed: there is nothing to tell */
+export function timesMessage({ latency, socketWait, handlingTime }: ServiceTimes): TimesMessage | null {
   if (latency.count === 0 && socketWait.count === 0 && handlingTime.count === 0) return null;
   const plain = ({ inUse, sumNs }: Histogram) => ({ inUse, sumNs });
   return { latency: plain(latency), socketWait: plain(socketWait), handlingTime: plain(handlingTime) };
@@ -22,6 +21,12 @@ export const noTimes = (): ServiceTimes => ({
   socketWait: new Histogram(),
   handlingTime: new Histogram(),
 });
+
+export function addWindow(to: ServiceTimes, { latency, socketWait, handlingTime }: Snapshot): void {
+  if (latency.count !== 0) to.latency.add(latency);
+  if (socketWait.count !== 0) to.socketWait.add(socketWait);
+  if (handlingTime.count !== 0) to.handlingTime.add(handlingTime);
+}
 
 export function addTimes(to: ServiceTimes, { latency, socketWait, handlingTime }: TimesMessage): void {
   to.latency.addInUse(latency.inUse, latency.sumNs);

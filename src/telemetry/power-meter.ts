@@ -21,8 +21,9 @@ export interface PowerMeter {
   /**
    * @param atMs CLOCK_MONOTONIC
    * @param khz what holds from then on, by frequency domain
+   * @param isNewest false where a later tick is known already: what is read now does not belong to this one
    */
-  tick(atMs: number, khz: ReadonlyMap<string, number>): void;
+  tick(atMs: number, khz: ReadonlyMap<string, number>, isNewest?: boolean): void;
 }
 
 /** For humans: `measured (package-0, package-1)`, `modelled (Intel Core i7-1165G7)`. */

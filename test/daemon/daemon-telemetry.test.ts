@@ -2,7 +2,6 @@ import { rmSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
-import type { Clock } from '../../src/core/clock.ts';
 import type { TickReport } from '../../src/core/tick-report.ts';
 import { DaemonTelemetry } from '../../src/daemon/daemon-telemetry.ts';
 import type { Config, TelemetryConfig } from '../../src/policy/load-config.ts';
@@ -24,13 +23,11 @@ function bench(settings: Partial<TelemetryConfig> = {}, sysfs = '/nonexistent') 
   const note = (level: string) => (message: string) => void said.push(`${level}: ${message}`);
   let wallMs = 10_000;
   let last: TickReport | null = null;
-  const clock: Clock = { wallMs: () => wallMs, monotonicNs: () => 0n };
   const built = new DaemonTelemetry({
     config: {
       file: '/etc/tailgov/tailgov.yaml',
       telemetry: { metrics: { host: '127.0.0.1', port: 0 }, dashboard: 'auto', powerModel: 'i7-1165g7', ...settings },
     } as unknown as Config,
-    clock,
     log: { info: note('info'), warn: note('warn'), error: note('error') } as unknown as Logger,
     about: { ...status, sysfs },
     status: () => ({ ...status, last }),
@@ -43,7 +40,7 @@ function bench(settings: Partial<TelemetryConfig> = {}, sysfs = '/nonexistent') 
     atMs += forMs;
     const { report } = tickOf([snapshot], { atMs });
     last = report;
-    built.tick(report, 0, [timesMessage(snapshot)]);
+    built.ticks([{ report, missed: 0, wallMs }], [timesMessage(snapshot)]);
   };
   const get = async (path: string) => {
     const response = await fetch(`${built.url}${path}`);

@@ -1,0 +1,56 @@
+import type { Clock } from '../core/clock.ts';
+import type { Snapshot } from '../core/sensor.ts';
+import type { TickReport } from '../core/tick-report.ts';
+import { addWindow, noTimes, type ServiceTimes, timesMessage } from '../telemetry/metrics-times.ts';
+import type { TicksMessage } from './loop-messages.ts';
+
+const SECOND_MS = 1000;
+
+/**
+ * Holds ticks back in the loop's thread, those of one second of the wall clock, and hands them over in one go: what it takes
+ * to wake the main thread and to tell it a tick is more than the tick itself. What went wrong is handed over at once.
+ */
+export class TickGatherer {
+  readonly #clock: Clock;
+  readonly #post: (message: TicksMessage) => void;
+  #ticks: { readonly report: TickReport; readonly missed: number; readonly wallMs: number }[] = [];
+  /** Of the services, in the order of the reports. */
+  #times: ServiceTimes[] = [];
+
+  constructor(clock: Clock, post: (message: TicksMessage) => void) {
+    this.#clock = clock;
+    this.#post = post;
+  }
+
+  /**
+   * @param snapshots in the order of the report's services
+   * @param intervalMs when the next tick is to be expected
+   */
+  add(report: TickReport, missed: number, snapshots: readonly Snapshot[], intervalMs: number): void {
+    const wallMs = this.#clock.wallMs();
+    const held = this.#ticks[0];
+    if (held !== undefined && (secondOf(held.wallMs) !== secondOf(wallMs) || !sameServices(held.report, report))) {
+      this.flush();
+    }
+    this.#ticks.push({ report, missed, wallMs });
+    snapshots.forEach((snapshot, index) => addWindow((this.#times[index] ??= noTimes()), snapshot));
+    if (report.faults.length > 0 || secondOf(wallMs + intervalMs) !== secondOf(wallMs)) this.flush();
+  }
+
+  flush(): void {
+    if (this.#ticks.length === 0) return;
+    this.#post({
+      type: 'ticks',
+      ticks: this.#ticks.map(({ report, ...rest }) => ({ ...rest, report: JSON.stringify(report) })),
+      times: this.#times.map(timesMessage),
+    });
+    this.#ticks = [];
+    this.#times = [];
+  }
+}
+
+const secondOf = (wallMs: number) => Math.floor(wallMs / SECOND_MS);
+
+const sameServices = (a: TickReport, b: TickReport) =>
+  a.services.length === b.services.length &&
+  a.services.every(({ service }, index) => service === b.services[index]!.service);
