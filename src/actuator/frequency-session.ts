@@ -38,6 +38,8 @@ export interface SessionParts {
 
 /** Worst first: a domain's outcome is the worst of its policies'. */
 const SEVERITY: readonly WriteOutcome[] = ['refused', 'yielded', 'clamped', 'applied', 'unchanged'];
+const LEAST_LOOKS = 8;
+const NO_LOOKS: ReadonlySet<string> = new Set();
 /** A policy that answers as if it had gone is looked for at once, then ever less often while the machine stays the same. */
 const FIRST_SEARCH_NS = BigInt(NS_PER_S);
 const LONGEST_SEARCH_NS = BigInt(60 * NS_PER_S);
@@ -69,6 +71,8 @@ export class FrequencySession {
   /** The policies of these domains, by id. */
   #present: ReadonlySet<string> = new Set();
   #machine: Machine;
+  /** What came of the last application. */
+  #last: Applied | null = null;
   /** When policies were last looked at, and whose turn is next. */
   #lookedAtNs: bigint | null = null;
   #cursor = 0;
@@ -138,13 +142,14 @@ export class FrequencySession {
 
   apply(point: OperatingPoint): Applied {
     const nowNs = this.#parts.clock.monotonicNs();
+    const looks = this.#looks(nowNs);
+    if (looks.size === 0 && this.#last !== null && this.#stands(point)) return this.#last;
     this.#noticeMachine(nowNs);
     if (this.#commonAtNs === null || msBetween(this.#commonAtNs, nowNs) >= this.#parts.lookRoundMs) {
       this.#commonAtNs = nowNs;
       this.#checkBoost();
       this.#checkMaxPercent();
     }
-    const looks = this.#looks(nowNs);
     this.#lookForThrottling(looks);
     const aimed = this.#domains.flatMap(({ domain, policies: members }): readonly (Aimed | AppliedFrequency)[] => {
       const askedKhz = point.frequencyKhz[domain.id];
@@ -170,13 +175,26 @@ export class FrequencySession {
       return applied;
     });
     const absent = this.#absent(point);
-    return {
+    this.#last = {
       point,
       frequencies: absent.length === 0 ? frequencies : [...frequencies, ...absent],
       writes,
       disturbances: this.#disturbances.present,
       disturbanceCounts: this.#disturbances.counts,
     };
+    return this.#last;
+  }
+
+  /** The machine was at this point when it was last looked at, and nothing is left to be done for it. */
+  #stands({ frequencyKhz }: OperatingPoint): boolean {
+    const asked = Object.keys(frequencyKhz);
+    const governed = this.#domains.length;
+    return (
+      asked.length === governed &&
+      this.#last!.writes === 0 &&
+      this.#standing.size === governed &&
+      asked.every((id) => this.#standing.get(id)?.askedKhz === frequencyKhz[id])
+    );
   }
 
   #setDomains(domains: readonly DomainPolicies[]): void {
@@ -191,16 +209,20 @@ export class FrequencySession {
     return policy;
   }
 
-  /** The policies whose turn it is to be looked at: as large a share of them as of the round has passed. */
+  /**
+   * The policies whose turn it is to be looked at: as large a share of them as of the round has passed, and several together,
+   * since one by one each would take several times as long.
+   */
   #looks(nowNs: bigint): ReadonlySet<string> {
-    const ids = [...this.#policies.keys()];
-    const passedMs = this.#lookedAtNs === null ? Infinity : msBetween(this.#lookedAtNs, nowNs);
     const { lookRoundMs } = this.#parts;
+    const { size } = this.#policies;
+    const passedMs = this.#lookedAtNs === null ? Infinity : msBetween(this.#lookedAtNs, nowNs);
+    const count = passedMs >= lookRoundMs ? size : Math.ceil((size * passedMs) / lookRoundMs);
+    if (count < Math.min(size, LEAST_LOOKS)) return NO_LOOKS;
     this.#lookedAtNs = nowNs;
-    const share = passedMs >= lookRoundMs ? 1 : passedMs / lookRoundMs;
-    const count = Math.min(ids.length, Math.max(1, Math.ceil(ids.length * share)));
-    const turn = Array.from({ length: count }, (_, index) => ids[(this.#cursor + index) % ids.length]!);
-    this.#cursor = ids.length === 0 ? 0 : (this.#cursor + count) % ids.length;
+    const ids = [...this.#policies.keys()];
+    const turn = Array.from({ length: count }, (_, index) => ids[(this.#cursor + index) % size]!);
+    this.#cursor = size === 0 ? 0 : (this.#cursor + count) % size;
     return new Set(turn);
   }
 

@@ -75,7 +75,7 @@ export interface Actuator {
   readonly method: string;
   /** Writes the journal, then takes the controls over (the governor is part of the method). @throws ActuatorError */
   engage(): void;
-  /** Never throws for a refused write: the outcome says so. */
+  /** Never throws for a refused write: the outcome says so. The very same object while nothing has changed. */
   apply(point: OperatingPoint): Applied;
   /** Puts the controls back, one by one, and clears the journal when all are. */
   release(onExit: OnExit): readonly RestoredControl[];

@@ -66,7 +66,10 @@ export interface SecondarySummary {
   readonly busyCores: number | null;
 }
 
+const NO_TIMES: TimeSummary = { meanUs: 0, p50Us: 0, p90Us: 0, p95Us: 0, p99Us: 0, p999Us: 0, maxUs: 0 };
+
 export function summarizeTimes(histogram: Histogram): TimeSummary {
+  if (histogram.count === 0) return NO_TIMES;
   const us = (ns: number) => round(ns / NS_PER_US);
   const [p50, p90, p95, p99, p999] = histogram.quantilesNs([0.5, 0.9, 0.95, 0.99, 0.999]);
   return {

@@ -41,6 +41,7 @@ export class Reloader {
   #refusal: ChangeStatus['refusal'] = null;
   /** What was asked of the daemon at its start and cannot be changed while it runs. */
   readonly #atStart: Config;
+  #needsRestart: readonly string[] = [];
   /** One change after the other. */
   #last: Promise<unknown> = Promise.resolve();
 
@@ -62,7 +63,7 @@ export class Reloader {
       made: this.#made,
       refused: this.#refused,
       refusal: this.#refusal,
-      needsRestart: needsRestart(this.#atStart, this.#running.config),
+      needsRestart: this.#needsRestart,
       policies: this.#policies,
     };
   }
@@ -169,6 +170,7 @@ export class Reloader {
       this.#swappedIn = read.swappedIn;
       if (!same) this.#made++;
       const waiting = needsRestart(this.#atStart, this.#running.config);
+      this.#needsRestart = waiting;
       // A look at files that are what they were is nothing to tell, unless somebody asked for it.
       log[same && why === FILE_CHANGED ? 'debug' : 'info'](
         waiting.length === 0 ? {} : { needsRestart: waiting },

@@ -61,6 +61,8 @@ export class GovernorLoop {
   /** What the machine is at. */
   #point: OperatingPoint;
   #appliedLevels: Readonly<Record<string, Level>>;
+  /** What the point and the levels were taken from. */
+  #applied: Applied | undefined;
 
   constructor(parts: LoopParts) {
     this.#parts = parts;
@@ -91,6 +93,7 @@ export class GovernorLoop {
    */
   change(change: LoopChange): void {
     this.#parts = { ...this.#parts, ...change };
+    this.#applied = undefined;
     this.#appliedLevels = this.#levelsOf(this.#point);
     const before = new Map(this.#seats.map((seat) => [seat.service.name, seat]));
     this.#seats = change.services.map((service) => this.#seatOf(service, before.get(service.name)));
@@ -276,6 +279,8 @@ export class GovernorLoop {
   /** What the actuator really made of the point is what the controllers must reckon with, or they wind up. */
   #apply(point: OperatingPoint): Applied {
     const applied = this.#parts.actuator.apply(point);
+    if (applied === this.#applied) return applied;
+    this.#applied = applied;
     const frequencyKhz = { ...point.frequencyKhz };
     for (const { domain, appliedKhz } of applied.frequencies) {
       if (appliedKhz !== null) frequencyKhz[domain] = appliedKhz;
