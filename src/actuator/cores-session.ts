@@ -69,9 +69,10 @@ export class CoresSession {
     return this.#records;
   }
 
-  /** @returns what became of each service, and how many writes that took */
-  apply(point: OperatingPoint): { readonly cpus: readonly AppliedCpus[]; readonly writes: number } {
+  /** @returns what became of each service, and how many writes that took; null where the CPUs of none are or were governed */
+  apply(point: OperatingPoint): { readonly cpus: readonly AppliedCpus[]; readonly writes: number } | null {
     const named = Object.entries(point.cpus);
+    if (named.length === 0 && this.#members.size === 0) return null;
     if (named.length > 0) this.#locate();
     const online = this.#parts.tree.read('devices/system/cpu/online');
     const plugged = online.ok && online.value !== this.#online;

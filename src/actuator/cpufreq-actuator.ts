@@ -175,9 +175,9 @@ export function createCpufreqActuator(options: CpufreqActuatorOptions): Actuator
 
   /** CPUs first: a service that is given more of them has them before it is slower. */
   function applyTo({ session, cores }: Engaged, point: OperatingPoint): Applied {
-    const granted = cores?.apply(point);
+    const granted = cores?.apply(point) ?? null;
     const applied = session.apply(point);
-    if (granted === undefined) return applied;
+    if (granted === null) return applied;
     return { ...applied, cpus: granted.cpus, writes: applied.writes + granted.writes };
   }
 

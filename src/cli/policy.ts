@@ -145,27 +145,31 @@ function resolvedSettings({ intervalMs, parameters, level }: Omit<PolicySettings
   };
 }
 
-function resolvedConfig({ mode, services, frequency, onExit, telemetry, runtimeDirectory }: Config) {
-  const { method, minKhz, maxKhz } = frequency;
+function resolvedConfig({ services, frequency, affinity, planner, telemetry, ...config }: Config) {
+  const { minKhz, maxKhz, ...frequencies } = frequency;
+  const { mode, onExit, runtimeDirectory } = config;
   return {
     mode,
-    services: services.map(({ name, target, slo, policy }) => ({
+    services: services.map(({ name, target, protocol, slo, cores, policy }) => ({
       name,
-      target,
+      target: { ...target, protocol },
       slo: {
         quantile: formatQuantile(slo.quantile),
         latency: `${slo.latencyNs / NS_PER_MS}ms`,
         window: `${slo.windowMs / 1000}s`,
       },
+      cores,
       policy: policy.file,
     })),
     actuators: {
       frequency: {
-        method,
+        ...frequencies,
         ...(minKhz === undefined ? {} : { min: `${minKhz / 1000}MHz` }),
         ...(maxKhz === undefined ? {} : { max: `${maxKhz / 1000}MHz` }),
       },
+      affinity,
     },
+    planner,
     onExit,
     telemetry: resolvedTelemetry(telemetry),
     ...(runtimeDirectory === undefined ? {} : { runtimeDirectory }),

@@ -87,8 +87,9 @@ export function moduleKind(open: OpenModule, resolvePath: (directory: string, fi
     name: 'module',
     summary: 'The user’s own law as a JavaScript module, which runs in a thread of its own',
     parameters,
-    create({ file, deadline, ...guard }, { directory }) {
+    create({ file, deadline, ...guard }, { directory, onFile }) {
       const path = resolvePath(directory, file);
+      onFile?.(path);
       try {
         return guardedController(moduleLaw(open({ file: path, deadlineMs: deadline })), { ...guard, setpoint: 0.85 });
       } catch (error) {

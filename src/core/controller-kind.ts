@@ -5,6 +5,8 @@ import type { Controller } from './controller.ts';
 export interface PolicyPlace {
   /** The policy file's directory: relative paths begin there. */
   readonly directory: string;
+  /** Told each other file that the controller is made from, before it is read: the policy changes when one of them does. */
+  readonly onFile?: (path: string) => void;
 }
 
 /** A control law as policies name it: what it is for, its parameters, and how to make one. */

@@ -12,7 +12,7 @@ export function collectGarbageAlone(): void {
 
 /**
  * Lets a thread collect its garbage when it has time, so that it need not in the middle of a tick. `all` takes some 10 ms, for
- * after the start; `recent` less than 1 ms when it is called every second or so. Without options it is all: the V8 of Node 20
+ * after the start; `recent` less than 1 ms when it is called every few seconds. Without options it is all: the V8 of Node 20
  * takes whatever options it is given, `type: 'major'` too, for a wish for a minor collection.
  */
 export function garbageCollector(): (which: 'all' | 'recent') => void {

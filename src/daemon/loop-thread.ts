@@ -23,7 +23,7 @@ import { TickGatherer } from './tick-gatherer.ts';
 const LONGEST_WAIT_MS = 500;
 
 /** Garbage is collected after a tick, about so often, before there is so much that it is collected amid one. */
-const COLLECTION_INTERVAL_NS = BigInt(NS_PER_S);
+const COLLECTION_INTERVAL_NS = BigInt(3 * NS_PER_S);
 
 const PACES: Readonly<Record<Pace, string>> = {
   punctual: 'the loop keeps time again: governing and reporting as before',

@@ -48,9 +48,9 @@ export interface DaemonOptions {
   readonly log: Logger;
 }
 
-const HEARTBEAT_CHECK_MS = 1000;
-/** A loop whose heartbeat stands still for this many checks is stuck: 5 s, ten times its longest wait. */
-const STUCK_AFTER_CHECKS = 5;
+const HEARTBEAT_CHECK_MS = 2500;
+/** A loop whose heartbeat stands still for this many checks is stuck: 5 s at least, ten times its longest wait. */
+const STUCK_AFTER_CHECKS = 2;
 /** A tick takes some milliseconds at the worst. */
 const LONGEST_CATCH_UP_MS = 500;
 /** Loading and verifying the BPF programs comes before the first heartbeat. */
@@ -59,10 +59,10 @@ const MOST_GUARDIANS = 5;
 /** The start and a change of the config leave garbage: it is cleared away so long afterwards, for all changes meanwhile. */
 const TIDY_AFTER_MS = 1000;
 /**
- * The loop allocates little from tick to tick, so a small young generation will do. The old one is a bound for what goes wrong,
+ * The young generation holds what the loop allocates from one collection to the next, some 100 KB a second. The old one is a bound for what goes wrong,
  * far above the 11 MB that were seen in use with one service.
  */
-const LOOP_HEAP = { maxYoungGenerationSizeMb: 2, maxOldGenerationSizeMb: 256 };
+const LOOP_HEAP = { maxYoungGenerationSizeMb: 6, maxOldGenerationSizeMb: 256 };
 
 /**
  * The daemon's main thread: it logs, serves the control socket, takes signals and watches the loop's heartbeat. It ends
@@ -386,6 +386,7 @@ class Daemon implements ControlTarget {
       for (const fault of report.faults) this.#log.warn(fault);
     }
     this.#telemetry.ticks(told, times);
+    this.#manager.alive(() => this.#statusLine());
   }
 
   /** Ticks alone make so little garbage that V8 would not look at what is left of the start for hours. */

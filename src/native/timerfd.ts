@@ -16,6 +16,8 @@ export class Timer {
     checked('create a timer', libc().timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC)),
   );
   readonly #expirations = new BigUint64Array(1);
+  /** struct itimerspec: the interval, then the time, each in seconds and nanoseconds. */
+  readonly #setting = new BigInt64Array(4);
 
   /** Readable from an expiration until readExpirations(). */
   get fd(): number {
@@ -48,8 +50,8 @@ export class Timer {
   }
 
   #set(timeNs: bigint): void {
-    // struct itimerspec: the interval, then the time, each in seconds and nanoseconds.
-    const setting = new BigInt64Array([0n, 0n, timeNs / NS_PER_S, timeNs % NS_PER_S]);
-    checked('set a timer', libc().timerfd_settime(this.fd, TFD_TIMER_ABSTIME, setting, null));
+    this.#setting[2] = timeNs / NS_PER_S;
+    this.#setting[3] = timeNs % NS_PER_S;
+    checked('set a timer', libc().timerfd_settime(this.fd, TFD_TIMER_ABSTIME, this.#setting, null));
   }
 }

@@ -1,7 +1,7 @@
 import { dirname } from 'node:path';
 import { z } from 'zod';
 import type { Controller } from '../core/controller.ts';
-import type { ControllerKind, ControllerRegistry } from '../core/controller-kind.ts';
+import type { ControllerKind, ControllerRegistry, PolicyPlace } from '../core/controller-kind.ts';
 import { messageOf, PolicyError } from '../core/errors.ts';
 import { describeParameters } from './describe-parameters.ts';
 import { oncePer } from './once-per.ts';
@@ -55,8 +55,11 @@ export function loadPolicy(file: string, registry: ControllerRegistry): Policy {
   return policyOf(readYamlFile(file), registry);
 }
 
-/** @throws PolicyError with all of the file's problems */
-export function policyOf(yaml: YamlFile, registry: ControllerRegistry): Policy {
+/**
+ * @param onFile is told every other file that the policy is made from
+ * @throws PolicyError with all of the file's problems
+ */
+export function policyOf(yaml: YamlFile, registry: ControllerRegistry, onFile?: PolicyPlace['onFile']): Policy {
   const base = check(schemasOf(registry).policy, yaml.data);
   const parameters = checkParameters(yaml.data, registry);
   const fallback = fallbackComplaints(yaml.data, registry);
@@ -68,18 +71,21 @@ export function policyOf(yaml: YamlFile, registry: ControllerRegistry): Policy {
   ];
   if (base.ok) complaints.push(...rangeComplaints(base.value));
   if (!base.ok || complaints.length > 0) throw badFile(yaml, complaints);
-  return compile(yaml, base.value, registry);
+  const place = { directory: dirname(yaml.file), ...(onFile === undefined ? {} : { onFile }) };
+  return compile(yaml, base.value, registry, place);
 }
 
 /** @throws PolicyError with what is wrong in the schedule */
-function compile(yaml: YamlFile, parsed: ParsedPolicy, registry: ControllerRegistry): Policy {
+function compile(yaml: YamlFile, parsed: ParsedPolicy, registry: ControllerRegistry, place: PolicyPlace): Policy {
+  const make = (kind: ControllerKind, parameters: Written, at: readonly PropertyKey[]) =>
+    made(yaml, kind, parameters, place, at);
   const { controller: controllerName, fallback } = parsed;
   const kind = registry[controllerName]!;
-  const own = settingsOf(kind, parsed, parsed.parameters, made(yaml, kind, parsed.parameters, ['parameters']));
+  const own = settingsOf(kind, parsed, parsed.parameters, make(kind, parsed.parameters, ['parameters']));
   const complaints: Complaint[] = [];
   const schedule = parsed.schedule.map((rule, index): ScheduleRule | null => {
-    const make = (parameters: Written) => made(yaml, kind, parameters, ['schedule', index, 'set', 'parameters']);
-    const compiled = compileRule(parsed, own, rule, kind, make);
+    const makeSet = (parameters: Written) => make(kind, parameters, ['schedule', index, 'set', 'parameters']);
+    const compiled = compileRule(parsed, own, rule, kind, makeSet);
     if (compiled.ok) return compiled.value;
     complaints.push(...compiled.complaints.map((said) => ({ ...said, path: ['schedule', index, ...said.path] })));
     return null;
@@ -95,7 +101,7 @@ function compile(yaml: YamlFile, parsed: ParsedPolicy, registry: ControllerRegis
         : {
             controllerName: fallback.controller,
             parameters: resolvedParameters(registry[fallback.controller]!, fallback.parameters),
-            controller: made(yaml, registry[fallback.controller]!, fallback.parameters, ['fallback', 'parameters']),
+            controller: make(registry[fallback.controller]!, fallback.parameters, ['fallback', 'parameters']),
           },
     schedule: schedule.filter((rule) => rule !== null),
   };
@@ -106,9 +112,15 @@ type Settings = Pick<ParsedPolicy, 'interval' | 'level'>;
 type Written = Readonly<Record<string, unknown>>;
 
 /** @throws PolicyError where a parameter turns out to be wrong only when it is used: a file that cannot be read */
-function made(yaml: YamlFile, kind: ControllerKind, parameters: Written, at: readonly PropertyKey[]): Controller {
+function made(
+  yaml: YamlFile,
+  kind: ControllerKind,
+  parameters: Written,
+  place: PolicyPlace,
+  at: readonly PropertyKey[],
+): Controller {
   try {
-    return kind.create(parameters, { directory: dirname(yaml.file) });
+    return kind.create(parameters, place);
   } catch (error) {
     if (!(error instanceof z.ZodError)) throw error;
     throw badFile(

@@ -28,7 +28,7 @@ export class FileWatch {
   readonly #polling: NodeJS.Timeout;
 
   constructor(options: WatchOptions) {
-    this.#options = { settleMs: 100, pollMs: 2000, ...options };
+    this.#options = { settleMs: 100, pollMs: 5000, ...options };
     this.#polling = setInterval(() => this.#look(), this.#options.pollMs).unref();
   }
 

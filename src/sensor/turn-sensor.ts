@@ -7,7 +7,7 @@ import { BpfObject, type Log, type MappedMemory, possibleCpus, RingBuffer, varia
 import { ConnectionWalk, type InFlight } from './connection-walk.ts';
 import { CpuMeter } from './cpu-meter.ts';
 import { healthOf } from './health.ts';
-import { figuresByUnit } from './figures-by-unit.ts';
+import { type FiguresByUnit, figuresByUnit } from './figures-by-unit.ts';
 import { boundUdpPorts, listeningPorts } from './listening-ports.ts';
 import { ALARM, ALARM_BITS, CONTROL, MAX_TARGETS, PORTS, READER_KEY, STRIPE } from './layout.ts';
 import type { OpenedSensor } from './opened-sensor.ts';
@@ -49,6 +49,8 @@ interface TargetState {
   http2WasSeen: boolean;
   readonly control: TargetControl;
   readonly cpu: CpuMeter;
+  /** The last window, where nothing was in flight: while its readers give the same it is the same. */
+  rested: { readonly turns: Window; readonly streams: Window | undefined; readonly window: FiguresByUnit } | undefined;
   readAtNs: bigint;
   /** When a request last completed, or nothing was in flight. */
   progressAtNs: bigint;
@@ -112,6 +114,7 @@ export class TurnSensor implements OpenedSensor {
           http2WasSeen: spec.protocol === 'http2',
           control: new TargetControl(memory, controls + index * CONTROL.bytes, spec),
           cpu: new CpuMeter(setup.clock, procTimes),
+          rested: undefined,
           readAtNs: 0n,
           progressAtNs: 0n,
           inFlight: 0,
@@ -171,11 +174,17 @@ export class TurnSensor implements OpenedSensor {
     const secondary = urgent ? undefined : this.#secondary?.read(this.#targets.length);
     return this.#targets.map((target, index): Snapshot => {
       const { turns, streams } = windows[index]!;
-      const window = figuresByUnit(
-        this.#withAge(walked ? this.#withoutLost(target, turns, index) : turns, index),
-        streams && this.#withAge(streams, MAX_TARGETS + index),
-        target,
-      );
+      const resting = turns.inFlight === 0 && (streams?.inFlight ?? 0) === 0;
+      const before = target.rested;
+      const window =
+        resting && before?.turns === turns && before.streams === streams
+          ? before.window
+          : figuresByUnit(
+              this.#withAge(walked ? this.#withoutLost(target, turns, index) : turns, index),
+              streams && this.#withAge(streams, MAX_TARGETS + index),
+              target,
+            );
+      target.rested = resting ? { turns, streams, window } : undefined;
       target.unit = window.unit;
       target.http2WasSeen = window.http2 !== undefined;
       const windowNs = Number(atNs - target.readAtNs);

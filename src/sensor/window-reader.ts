@@ -37,7 +37,8 @@ interface Gains {
 // Shared by all windows: what is in a snapshot is only read.
 const NONE = new Histogram();
 const NOTHING_GAINED: Gains = { counts: NONE.counts, count: 0 };
-const NOTHING: Omit<Window, 'inFlight'> = {
+const NOTHING: Window = {
+  inFlight: 0,
   arrivals: 0,
   requests: 0,
   abandoned: 0,
@@ -71,6 +72,8 @@ export class WindowReader {
   #arrivalsOwed = 0;
   /** Something was counted in the read before: the probes move sums before buckets, so that some of it may show only now. */
   #wasMoving = true;
+  /** The last window in which nothing was counted. */
+  #nothing = NOTHING;
   readonly #histograms: number;
 
   /** @param stripes one view of each struct stripe; all figures start at 0; @param unit of streams there is one histogram more */
@@ -80,9 +83,13 @@ export class WindowReader {
     this.#before = stripes.map(() => new Uint32Array(2 * COUNTERS.length));
   }
 
+  /** @returns the very same window as long as nothing is counted */
   read(): Window {
     const moving = this.#sumsHaveMoved();
-    if (!moving && !this.#wasMoving) return { ...NOTHING, inFlight: this.#inFlight };
+    if (!moving && !this.#wasMoving) {
+      if (this.#nothing.inFlight !== this.#inFlight) this.#nothing = { ...NOTHING, inFlight: this.#inFlight };
+      return this.#nothing;
+    }
     this.#wasMoving = moving;
     const [latency, socketWait, handlingTime, firstResponse] = HISTOGRAMS.map((_, index) =>
       index < this.#histograms ? this.#counts(index) : NOTHING_GAINED,

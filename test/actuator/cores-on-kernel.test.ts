@@ -42,7 +42,7 @@ function session(pid: number, method: CoresOptions['method']) {
 describe.skipIf(TWO !== '')(`threads of a real process${TWO}`, () => {
   it('are moved and given back', () => {
     const { tree, cores } = session(server.pid!, 'threads');
-    const { cpus } = cores.apply(pointOf({ web: [LAST] }));
+    const { cpus } = cores.apply(pointOf({ web: [LAST] }))!;
     expect(cpus[0]).toMatchObject({ method: 'threads', appliedCpus: [LAST], outcome: 'applied' });
     expect(affinityOf(server.pid!)).toEqual([LAST]);
     expect(restoreControls(tree, cores.records)).toEqual([{ control: `thread/${server.pid}`, outcome: 'restored' }]);
@@ -107,7 +107,7 @@ describe.skipIf(V1 !== '')(`a real cpuset of version 1${V1}`, () => {
     const { tree, cores } = session(server.pid!, 'auto');
     setAffinity(server.pid!, [LAST]);
     const control = `fs/cgroup/cpuset/${name}/cpuset.cpus`;
-    expect(cores.apply(pointOf({ web: [FIRST] })).cpus[0]).toMatchObject({ method: 'cgroup1', appliedCpus: [FIRST] });
+    expect(cores.apply(pointOf({ web: [FIRST] }))!.cpus[0]).toMatchObject({ method: 'cgroup1', appliedCpus: [FIRST] });
     expect(affinityOf(server.pid!)).toEqual([FIRST]);
     const restored = restoreControls(tree, cores.records);
     expect(restored[0]).toEqual({ control, outcome: 'restored' });

@@ -64,6 +64,38 @@ describe('policy check', () => {
     await run('check', again);
     expect(printed.replace(again, config)).toBe(first);
   });
+
+  it.each([
+    [
+      'the defaults',
+      '',
+      'cores: {}',
+      { strategy: 'frequency' },
+      { method: 'auto', force: false },
+      { min: 1, reserved: [] },
+    ],
+    [
+      'what the file says',
+      'planner: { strategy: pack }\nactuators: { affinity: { method: cgroup2, force: true } }\n',
+      'cores: { min: 2, reserved: [0, 3] }',
+      { strategy: 'pack' },
+      { method: 'cgroup2', force: true },
+      { min: 2, reserved: [0, 3] },
+    ],
+  ])('shows CPUs, affinity and planner of a config: %s', async (_, text, cores, planner, affinity, resolvedCores) => {
+    const policy = files.write('p.yaml', 'controller: pid\n');
+    const config = files.write(
+      'c.yaml',
+      `services: [{ name: w, target: { port: 80, protocol: http2 }, slo: { latency: 1ms }, ${cores}, policy: ${policy} }]\n${text}`,
+    );
+    await run('check', '--json', config);
+    const { resolved } = JSON.parse(printed) as { resolved: unknown };
+    expect(resolved).toMatchObject({
+      services: [{ target: { ports: [80], protocol: 'http2' }, cores: resolvedCores }],
+      actuators: { frequency: { boost: 'leave', foreignWriter: { overridesPerMinute: 3 } }, affinity },
+      planner,
+    });
+  });
 });
 
 describe('policy schema and policy list', () => {

@@ -1,8 +1,9 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { pino } from 'pino';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { moduleKind } from '../../src/controller/module.ts';
 import { controllers } from '../../src/controller/registry.ts';
 import { Reloader } from '../../src/daemon/reloader.ts';
 import { ConfigLoader, type LoadedConfig } from '../../src/policy/config-loader.ts';
@@ -31,7 +32,7 @@ beforeEach(() => {
   applied = [];
   lines = [];
   refusal = null;
-  const loader = new ConfigLoader(controllers);
+  const loader = new ConfigLoader({ ...controllers, module: moduleKind(() => ({ ask: () => null }), resolve) });
   reloader = new Reloader({
     loader,
     running: loader.read(config),
@@ -58,6 +59,19 @@ describe('Reloader.reload()', () => {
     expect(applied).toHaveLength(1);
     expect(lastLevel()).toBe(0.6);
     expect(reloader.status()).toMatchObject({ made: 1, refused: 0, refusal: null });
+  });
+
+  it('hands over a module that has changed, though its policy has not, and notices it by itself', async () => {
+    write('law.mjs', 'export const step = () => ({ level: 0.5 });');
+    write('a.yaml', 'controller: module\nparameters: { file: law.mjs }\n');
+    await reloader.reload('test');
+    expect(applied).toHaveLength(1);
+    reloader.start();
+    write('law.mjs', 'export const step = () => ({ level: 0.6 });');
+    await vi.waitFor(() => expect(applied).toHaveLength(2), { timeout: 30_000 });
+    const [before, after] = applied.map(({ config: { services } }) => services[0]!.policy);
+    expect(after!.parameters).toEqual(before!.parameters);
+    expect(after).not.toBe(before);
   });
 
   it('changes nothing for a bad file, counts it, and shows every problem until the file is good', async () => {

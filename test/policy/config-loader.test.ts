@@ -1,6 +1,7 @@
-import { rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { readFileSync, rmSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { moduleKind } from '../../src/controller/module.ts';
 import { controllers } from '../../src/controller/registry.ts';
 import { ConfigLoader } from '../../src/policy/config-loader.ts';
 import { problemsOf, scratchFiles } from './scratch-files.ts';
@@ -9,6 +10,15 @@ const files = scratchFiles();
 const service = (name: string, port: number, policy: string) =>
   `  - { name: ${name}, target: { port: ${port} }, slo: { latency: 5ms }, policy: ${policy} }\n`;
 const fixedAt = (level: number) => `controller: fixed\nparameters: { level: ${level} }\n`;
+
+/** Modules that are read, and never run. */
+const withModules = {
+  ...controllers,
+  module: moduleKind(({ file }) => {
+    readFileSync(file);
+    return { ask: () => null };
+  }, resolve),
+};
 
 describe('ConfigLoader', () => {
   it('reads a config and its policies, and parses the same texts elsewhere when the files have gone', () => {
@@ -35,6 +45,36 @@ describe('ConfigLoader', () => {
     const after = loader.read(file).config;
     expect(after.services[0]!.policy).toBe(before.services[0]!.policy);
     expect(after.services[1]!.policy).not.toBe(before.services[1]!.policy);
+  });
+
+  it('makes a policy anew when the module that it names has changed, and only then', () => {
+    const law = files.write('law.mjs', 'export const step = () => ({ level: 0.5 });\n');
+    files.write('own.yaml', 'controller: module\nparameters: { file: law.mjs }\n');
+    const file = files.write('config.yaml', `services:\n${service('web', 80, 'own.yaml')}`);
+    const loader = new ConfigLoader(withModules);
+    const first = loader.read(file);
+    expect(Object.keys(first.sources.texts)).toContain(law);
+    const again = loader.read(file);
+    expect(again.config.services[0]!.policy).toBe(first.config.services[0]!.policy);
+    expect(again.sources).toEqual(first.sources);
+    files.write('law.mjs', 'export const step = () => ({ level: 0.6 });\n');
+    const changed = loader.read(file);
+    expect(changed.config.services[0]!.policy).not.toBe(first.config.services[0]!.policy);
+    expect(changed.sources).not.toEqual(first.sources);
+    // The other thread notices, too.
+    const other = new ConfigLoader(withModules);
+    const before = other.parse(first.sources).services[0]!.policy;
+    expect(other.parse(first.sources).services[0]!.policy).toBe(before);
+    expect(other.parse(changed.sources).services[0]!.policy).not.toBe(before);
+  });
+
+  it('names a module that cannot be read, too', () => {
+    files.write('own.yaml', 'controller: module\nparameters: { file: away.mjs }\n');
+    const file = files.write('config.yaml', `services:\n${service('web', 80, 'own.yaml')}`);
+    const texts = new Map<string, string | null>();
+    const read = () => new ConfigLoader(withModules).read(file, {}, (name, text) => texts.set(name, text));
+    expect(problemsOf(read)).toEqual([expect.stringContaining('away.mjs cannot be run')]);
+    expect(texts.get(join(files.directory, 'away.mjs'))).toBeNull();
   });
 
   it('keeps what it knew when the files go bad', () => {
