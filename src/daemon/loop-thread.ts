@@ -106,10 +106,7 @@ function govern(
   let stopping = false;
   /** A change leaves behind what had grown old: the law and the config before it. */
   let changed = false;
-  /**
-   * The alarms that were answered since the last tick that was due, by target and kind: each read arms anew, and a service
-   * that is late for long must not make us spin.
-   */
+  /** The alarms that were answered since the last tick that was due, by target and kind: a service that is late for long must not make us spin. */
   const answered = new Set<string>();
   timer.armAt(dueNs);
   // What the start has left behind.
@@ -128,7 +125,7 @@ function govern(
     const alarms: readonly Alarm[] = tokens.includes('alarm') ? (governor.sensor.alarms?.drain() ?? []) : [];
     const timed = tokens.includes('timer');
     if (timed) answered.clear();
-    const urgent = alarms.some((alarm) => !answered.has(keyOf(alarm)));
+    const urgent = alarms.some((alarm) => !answered.has(keyOf(alarm)) && loop.canRise(alarm.target));
     if (timed || urgent) {
       const nowNs = systemClock.monotonicNs();
       const { recorder } = governor;

@@ -86,6 +86,12 @@ export class GovernorLoop {
     return this.#appliedLevels[service] ?? 1;
   }
 
+  /** Whether an alarm of the service can be answered with a higher level: at the highest there is nothing to hurry for. */
+  canRise(name: string): boolean {
+    const seat = this.#seats.find(({ service }) => service.name === name);
+    return !this.#paused && seat !== undefined && seat.step.level < seat.railed.law.limits.max;
+  }
+
   /**
    * Between two ticks: other services, laws, objectives, and what goes with them. What is not changed goes on as if nothing
    * had happened: a law that is the same object keeps its state, and a service whose objective stays what it has observed.

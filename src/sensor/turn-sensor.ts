@@ -199,7 +199,7 @@ export class TurnSensor implements OpenedSensor {
       });
       target.readAtNs = atNs;
       target.inFlight = window.inFlight;
-      target.control.arm(health);
+      if (!urgent) target.control.arm(health);
       return {
         target: target.spec.name,
         method: this.method,

@@ -211,7 +211,7 @@ export class DaemonMetrics {
       ),
       counter(
         'tailgov_alarms_total',
-        'Times that the kernel woke the loop for the service before its tick was due: requests over the SLO, a long wait in the socket, an arrival after idleness.',
+        'Times that the kernel woke the loop for the service before its tick was due: requests over the SLO, a long wait in the socket, an arrival after idleness. Not while it is at its highest level, where nothing can be done.',
         this.#perService(({ alarms }, labels) =>
           ALARM_KINDS.map((kind) => ({ labels: { ...labels, kind }, value: alarms.get(kind) ?? 0 })),
         ),

@@ -118,7 +118,7 @@ describe('tailgov run', () => {
     const path = join(bench.sysfs, 'devices/system/cpu/cpufreq/policy0/scaling_max_freq');
     const before = statSync(path, { bigint: true }).mtimeNs;
     const original = bench.controls();
-    const daemon = bench.start('--dry-run', '--duration', '3s');
+    const daemon = bench.start('--dry-run');
     await bench.governing();
     await until(
       'it would slow down',
@@ -126,6 +126,7 @@ describe('tailgov run', () => {
       30_000,
     );
     expect((await bench.client.status()).last).toMatchObject({ mode: 'dry-run', predicted: true });
+    daemon.process.kill('SIGTERM');
     expect(await daemon.exited).toBe(0);
     expect(bench.controls()).toEqual(original);
     expect(statSync(path, { bigint: true }).mtimeNs).toBe(before);

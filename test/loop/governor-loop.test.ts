@@ -120,6 +120,19 @@ function bench(options: { clampAtLevel?: number; intervalMs?: number; lawAt?: (w
 }
 
 describe('GovernorLoop', () => {
+  it('says whether an alarm could raise a service: not at its highest level, nor while paused', () => {
+    const { loop, tick, answer } = bench();
+    tick();
+    expect([loop.canRise('web'), loop.canRise('unknown')]).toEqual([true, false]);
+    answer.level = 1;
+    tick();
+    expect(loop.canRise('web')).toBe(false);
+    answer.level = 0.5;
+    tick();
+    loop.pause();
+    expect(loop.canRise('web')).toBe(false);
+  });
+
   it('carries a latency through to an operating point, and says why', () => {
     const { tick, points } = bench();
     const report = tick();
