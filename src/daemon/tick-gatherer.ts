@@ -13,7 +13,9 @@ const SECOND_MS = 1000;
 export class TickGatherer {
   readonly #clock: Clock;
   readonly #post: (message: TicksMessage) => void;
-  #ticks: { readonly report: TickReport; readonly missed: number; readonly wallMs: number }[] = [];
+  #ticks: TicksMessage['ticks'][number][] = [];
+  /** Of the ticks that are held back. */
+  #services: readonly string[] = [];
   /** Of the services, in the order of the reports. */
   #times: ServiceTimes[] = [];
 
@@ -29,28 +31,28 @@ export class TickGatherer {
   add(report: TickReport, missed: number, snapshots: readonly Snapshot[], intervalMs: number): void {
     const wallMs = this.#clock.wallMs();
     const held = this.#ticks[0];
-    if (held !== undefined && (secondOf(held.wallMs) !== secondOf(wallMs) || !sameServices(held.report, report))) {
+    if (held !== undefined && (secondOf(held.wallMs) !== secondOf(wallMs) || !this.#hasServicesOf(report)))
       this.flush();
-    }
-    this.#ticks.push({ report, missed, wallMs });
+    if (this.#ticks.length === 0) this.#services = report.services.map(({ service }) => service);
+    // Made into text here: to do it for a second's ticks at once would make one of them late.
+    this.#ticks.push({ report: JSON.stringify(report), missed, wallMs });
     snapshots.forEach((snapshot, index) => addWindow((this.#times[index] ??= noTimes()), snapshot));
     if (report.faults.length > 0 || secondOf(wallMs + intervalMs) !== secondOf(wallMs)) this.flush();
   }
 
   flush(): void {
     if (this.#ticks.length === 0) return;
-    this.#post({
-      type: 'ticks',
-      ticks: this.#ticks.map(({ report, ...rest }) => ({ ...rest, report: JSON.stringify(report) })),
-      times: this.#times.map(timesMessage),
-    });
+    this.#post({ type: 'ticks', ticks: this.#ticks, times: this.#times.map(timesMessage) });
     this.#ticks = [];
     this.#times = [];
+  }
+
+  #hasServicesOf({ services }: TickReport): boolean {
+    return (
+      services.length === this.#services.length &&
+      services.every(({ service }, index) => service === this.#services[index])
+    );
   }
 }
 
 const secondOf = (wallMs: number) => Math.floor(wallMs / SECOND_MS);
-
-const sameServices = (a: TickReport, b: TickReport) =>
-  a.services.length === b.services.length &&
-  a.services.every(({ service }, index) => service === b.services[index]!.service);

@@ -79,7 +79,9 @@ describe('the kernel’s alarm', () => {
     const server = await scripted.start('r1 w20 s1');
     try {
       bench = new Bench(configOf(serviceOf('web', server.port, 'policy.yaml', '5ms')));
-      writeFileSync(join(bench.folder, 'policy.yaml'), POLICY);
+      // At the highest level there would be nothing to wake for.
+      const policy = `controller: fixed\ninterval: ${INTERVAL_MS}ms\nparameters: { level: 0.5 }\n`;
+      writeFileSync(join(bench.folder, 'policy.yaml'), policy);
       bench.start();
       await bench.governing();
       const clients = await Promise.all(Array.from({ length: CLIENTS }, () => RawClient.connect(server.port)));
