@@ -1,6 +1,7 @@
 /**
  * What the daemon itself costs: CPU time and resident memory at 10 ticks a second, while the governed Redis is idle and
- * while it is saturated, in alternation. `npx tsx bench/daemon.ts [--rounds 3] [--seconds 15]`, as root
+ * while it is saturated, in alternation. `npx tsx bench/daemon.ts [--rounds 3] [--seconds 15] [--warm-up 60]`,
+ * as root. Warming up, in seconds, is for V8, which compiles meanwhile what is used often
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -14,6 +15,7 @@ const { values } = parseArgs({
   options: {
     rounds: { type: 'string', default: '3' },
     seconds: { type: 'string', default: '15' },
+    'warm-up': { type: 'string', default: '60' },
     port: { type: 'string', default: '17379' },
   },
 });
@@ -47,7 +49,7 @@ try {
     folder,
   ]);
   await governing();
-  await sleep(3000);
+  await sleep(Number(values['warm-up']) * 1000);
 
   const idle: Cost[] = [];
   const loaded: Cost[] = [];
