@@ -18,6 +18,7 @@ const NOT_RUN: Readonly<Record<string, string>> = {
   'git clone REPOSITORY tailgov && cd tailgov': 'the repository is yours to choose',
   'npm run package:deb': DEB,
   'sudo apt install ./dist/tailgov_0.1.0_amd64.deb': DEB,
+  'sudo apt install ./dist/tailgov-with-node_0.1.0_amd64.deb': DEB,
   'node deploy/package-deb.mjs --with-node ~/node-v24': DEB,
   'sudo apt purge tailgov': DEB,
   'npm pack': NPM,
