@@ -89,10 +89,7 @@ struct arrival {
 	u32 reserved;
 };
 
-/*
- * Two cache lines, apart from each other: a CPU that loads a line often fetches its neighbour, too, and so takes it away from
- * the other side.
- */
+/* A cache line for each side, and what plain requests do not touch. */
 struct connection {
 	/* Of data ready, in one line with what the kernel itself looks at to find it. The end of the payload that has arrived. */
 	u32 arrived_seq;
@@ -108,9 +105,6 @@ struct connection {
 	u32 head;
 	/* Counted by stream: see http2.h. Here, for data ready asks; but set by the server's side. */
 	u32 streams;
-
-	/* What arrived while a turn was in flight. Written by data ready alone. */
-	struct arrival later[LATER_ARRIVALS];
 
 	/* Of the server's side. Which turn was completed, and how many arrivals are settled: see progress(). */
 	u64 progress;
@@ -135,6 +129,9 @@ struct connection {
 	/* Of a Unix-domain socket: how far it has been read. */
 	u32 read_seq;
 	u32 reserved;
+
+	/* What arrived while a turn was in flight. Written by data ready alone. */
+	struct arrival later[LATER_ARRIVALS];
 };
 
 /*
