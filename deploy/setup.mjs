@@ -13,7 +13,12 @@ import { missingRequirements } from './requirements.mjs';
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 /** What each purpose needs of deploy/requirements.mjs; `start` builds only where dist/ is not up to date. */
-const PURPOSES = { start: ['run'], build: ['run', 'build'], test: ['run', 'build', 'test', 'vm'], ci: ['run', 'build', 'test'] };
+const PURPOSES = {
+  start: ['run'],
+  build: ['run', 'build'],
+  test: ['run', 'build', 'test', 'vm'],
+  ci: ['run', 'build', 'test'],
+};
 /** What may go on where something is missing that cannot be installed from here, and how. */
 const WITHOUT = { start: 'the demo will run on a simulated server', test: 'some tests will be left out' };
 const LEAST_NODE = [20, 19];
