@@ -9,9 +9,9 @@ import { figure, random, SEED, tries } from '../torture/tries.ts';
 import { bootGuest } from './boot-guest.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
-const TRIES = tries(3, 50);
-/** About 20 s each on an idle machine. */
-const LIMIT_MS = 240_000 + TRIES * 90_000;
+const TRIES = tries(1, 50);
+/** Three to five minutes each were seen on a machine that was very busy. */
+const LIMIT_MS = 300_000 + TRIES * 400_000;
 
 /** Up and down with every step: there is always something to write. */
 const POLICY = `controller: expression
