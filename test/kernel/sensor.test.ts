@@ -661,7 +661,9 @@ describe('the sensor', () => {
       expect(sensor.read()[0]!.method).toBe('fentry');
     } catch (error) {
       expect(error).toBeInstanceOf(SensorError);
-      expect((error as Error).message).toMatch(/locked down refuses method 'fentry'/);
+      expect((error as Error).message).toMatch(
+        /does not permit method 'fentry', though this is root: it is locked down/,
+      );
     }
   });
 
