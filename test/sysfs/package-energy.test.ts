@@ -33,6 +33,17 @@ describe('findPackageEnergy()', () => {
     expect(namesOf(tree)).toContain('package-1-die-1 in class/powercap/intel-rapl:1');
   });
 
+  it("knows AMD's, which stand under Intel's name with a zone for the cores within each package", () => {
+    const tree = new MemoryTree(shippedMock('amd-pstate-active-16c'));
+    const zones = { 'intel-rapl:0': 'package-0', 'intel-rapl:0:0': 'core' };
+    for (const [zone, name] of Object.entries(zones)) {
+      tree.set(`${POWERCAP}/${zone}/name`, name);
+      tree.set(`${POWERCAP}/${zone}/energy_uj`, '123');
+      tree.set(`${POWERCAP}/${zone}/max_energy_range_uj`, '65532610987');
+    }
+    expect(namesOf(tree)).toEqual(['package-0 in class/powercap/intel-rapl:0']);
+  });
+
   it('says which counter refuses: the sum of the others is no answer', () => {
     const tree = machine();
     const path = `${POWERCAP}/intel-rapl:1/energy_uj`;
