@@ -32,6 +32,7 @@ const { values: args } = parseArgs({
     cores: { type: 'string', default: String(xeonSilver4114.power.coreCount) },
     cache: { type: 'string' },
     'against-utilization': { type: 'boolean', default: false },
+    'no-reference': { type: 'boolean', default: false },
     json: { type: 'boolean', default: false },
   },
 });
@@ -71,7 +72,7 @@ function run(cell: Cell, policy: Policy): Outcome {
 
 /** @returns null where the reference does not cover the workload, or keeps the SLO by no schedule */
 function referenceJ(cell: Cell): number | null {
-  if (cell.workload.dispatch.kind !== 'central') return null;
+  if (args['no-reference'] || cell.workload.dispatch.kind !== 'central') return null;
   const file = args.cache && join(args.cache, `${cell.name}-${cell.durationNs / NS_PER_S}s-${cell.cores}-${cell.seed}`);
   if (file && existsSync(file)) return JSON.parse(readFileSync(file, 'utf8')) as number | null;
   const { server, service } = new SimulatedRun({ ...cell, policy: policyNamed('performance') });

@@ -76,6 +76,6 @@ export function composeSimulation(options: SimulatedGovernorOptions): SimulatedG
     simulation.advanceTo(alarms.length === 0 ? dueNs : Math.min(dueNs, simulation.nowNs + ANSWER_NS));
     const isDue = simulation.nowNs >= dueNs;
     // Nothing is late here but the answer to an alarm.
-    return loop.tick(isDue ? BigInt(Math.floor(dueNs)) : clock.monotonicNs(), alarms);
+    return loop.tick(isDue ? BigInt(Math.floor(dueNs)) : clock.monotonicNs(), alarms, !isDue);
   }
 }

@@ -1,4 +1,6 @@
 import type { Observation } from '../core/controller.ts';
+import type { Slo } from '../core/slo.ts';
+import { NS_PER_S } from '../core/units.ts';
 
 /** What is known of how fast requests arrive, in requests a second. */
 export interface ArrivalRate {
@@ -36,4 +38,24 @@ export function followArrivals(before: ArrivalRate | null, { latest }: Observati
   // An exponential average over a time T carries the weight of 2T.
   if (isJump(lately, 2 * LATELY_S)) return { rps: lately, lately, jumped: true };
   return { rps, lately, jumped: false };
+}
+
+/** An alarm comes when a request has waited for this share of the SLO's latency: what waits behind it came since. */
+const ALARMING_WAIT = 0.5;
+/** A count is believed to be no more than this many standard deviations below what it shows. */
+const DOUBT = 2;
+
+/**
+ * The rate at which requests must have arrived since the oldest one in flight did: all that are in flight came after it. A queue
+ * that has just piled up shows so, within milliseconds, how fast; in quiet times it is less than the rate that is known anyhow.
+ */
+export function rateInFlight(
+  { inFlight, oldestInFlightNs, alarmed }: Observation,
+  slo: Slo,
+  parallelism: number,
+): number {
+  const waiting = inFlight - parallelism;
+  const sinceNs = alarmed ? Math.min(oldestInFlightNs, ALARMING_WAIT * slo.latencyNs) : oldestInFlightNs;
+  if (sinceNs <= 0 || waiting <= 0) return 0;
+  return Math.min(MOST_RPS, (Math.max(0, waiting - DOUBT * Math.sqrt(waiting)) * NS_PER_S) / sinceNs);
 }

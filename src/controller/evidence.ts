@@ -16,6 +16,14 @@ export function certainShare(observation: Observation, slo: Slo, confidence: num
   return Math.min(1, Math.log(highestShare(overSlo, requests, confidence)) / Math.log(tolerated));
 }
 
+/**
+ * The same where something else keeps count of the slow requests: how far a quantile that was measured with so few may be off,
+ * as if as many of them had been slow as the SLO tolerates or none, whichever is fewer.
+ */
+export function sureShare({ requests }: Observation, slo: Slo, confidence: number): number {
+  return Math.min(1, Math.log(highestShare(0, requests, confidence)) / Math.log(toleratedRatio(slo)));
+}
+
 /** What is assumed of the load where nothing tells: the middle, so that a step is at most twice too long or too short. */
 const UNKNOWN_BUSY_SHARE = 0.5;
 

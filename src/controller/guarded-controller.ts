@@ -3,8 +3,10 @@ import { isDrained, urgencyOf } from './evidence.ts';
 import { type Effect, initialEffect, noteOn, watchEffect } from './effect.ts';
 import type { GuardParameters } from './guard-parameters.ts';
 import { type HeldEvidence, holdEvidence, noEvidence, withEvidence } from './held-evidence.ts';
-import { type ObservedLoad, observeLoad, unknownLoad } from './observed-load.ts';
+import { lowestLevel } from './lowest-level.ts';
 import { percent } from './percent.ts';
+import { followSaturation, neverSaturated, type Saturation } from './saturation.ts';
+import { learnService, nothingLearned, type ServiceEstimate, tailAt } from './service-estimate.ts';
 
 /** What the service was doing at the last step. */
 type Situation =
@@ -20,7 +22,10 @@ export interface GuardedState<LawState> {
   readonly activeLevel: Level;
   /** Over the law's level while a burst lasts, and what was applied before it. */
   readonly boost: { readonly level: Level; readonly restLevel: Level } | null;
-  readonly load: ObservedLoad;
+  readonly service: ServiceEstimate;
+  readonly saturation: Saturation;
+  /** The load has risen by a jump, and for so long it is given more room than it is known to need. */
+  readonly unsettledMs: number;
   readonly effect: Effect;
   readonly evidence: HeldEvidence;
 }
@@ -62,7 +67,9 @@ export function guardedController<LawState>(
       level,
       activeLevel: level,
       boost: null,
-      load: unknownLoad,
+      service: nothingLearned,
+      saturation: neverSaturated,
+      unsettledMs: 0,
       effect: initialEffect,
       evidence: noEvidence,
     };
@@ -83,15 +90,19 @@ export function guardedController<LawState>(
     const resting = { ...elapsed, appliedLevel: state.boost?.restLevel ?? given.appliedLevel };
     const evidence = holdEvidence(state.evidence, resting);
     const input = { ...resting, observation: withEvidence(given.observation, evidence) };
-    const load = observeLoad(state.load, elapsed);
+    const service = learnService(state.service, elapsed);
+    const { load } = service;
+    const saturation = followSaturation(state.saturation, load, utilizationCeiling);
+    const unsettledMs = unsettledAfter(state, service, elapsed.elapsedMs);
+    const room = unsettledMs > 0 && law.foresees !== true ? JUMP_HEADROOM * (load.load ?? 0) : 0;
     const effect = watchEffect(elapsed, state.effect, (load.load ?? 0) / utilizationCeiling);
     const active =
       effect?.kind === 'futile'
         ? stopRaising(effect, state)
         : wasMoved
           ? resume(input, state)
-          : govern(input, state, load);
-    const boost = effect?.kind === 'futile' ? null : boostFor(given, state);
+          : govern(input, state, service, Math.max(saturation.floor, room), room > 0);
+    const boost = effect?.kind === 'futile' || law.foresees === true ? null : boostFor(given, state);
     const level = clamp(Math.max(active.level, boost?.level ?? 0));
     const note = noteOn(effect, input);
     return {
@@ -106,7 +117,9 @@ export function guardedController<LawState>(
         level,
         activeLevel: clamp(active.level),
         boost,
-        load,
+        service,
+        saturation,
+        unsettledMs,
         effect,
         evidence,
       },
@@ -132,13 +145,18 @@ export function guardedController<LawState>(
   function govern(
     input: ControllerInput,
     state: GuardedState<LawState>,
-    { load, jump }: ObservedLoad,
+    service: ServiceEstimate,
+    floor: Level,
+    isNew: boolean,
   ): ControllerOutput<LawState> {
-    const { limits } = input;
-    const needed = load === null ? 0 : load / utilizationCeiling;
-    if (jump !== 0 && load !== null && law.foresees !== true) {
-      // In an M/M/1 queue latency stays as it is where the level moves by as much as the load.
-      const level = Math.min(limits.max, Math.max(limits.min, needed, state.activeLevel + jump));
+    const { limits, slo } = input;
+    const { load, arrivals } = service.load;
+    const before = state.service.load.arrivals;
+    if (arrivals?.jumped === true && before !== null && load !== null && law.foresees !== true) {
+      // To where latency is predicted to be what it was.
+      const sameNs = tailAt(service, slo, state.activeLevel, { rps: before.rps, inFlight: 0 });
+      const alike = (level: Level) => tailAt(service, slo, level, { rps: arrivals.rps, inFlight: 0 }) <= sameNs;
+      const level = Math.min(limits.max, Math.max(floor, load / utilizationCeiling, lowestLevel(limits, alike)));
       return {
         level,
         state: moved(state.law, level),
@@ -146,11 +164,11 @@ export function guardedController<LawState>(
       };
     }
     const decided = law.step(input, state.law);
-    if (load === null || needed <= decided.level || decided.level >= limits.max) return decided;
-    const nearFloor = state.activeLevel >= needed && state.activeLevel <= needed * FLOOR_MARGIN ** 2;
-    const level = Math.min(limits.max, nearFloor ? state.activeLevel : needed * FLOOR_MARGIN);
-    const reason = `utilisation ceiling at a load of ${percent(load)}: ${percent(level)}`;
-    return { level, state: decided.state, reason };
+    if (floor <= decided.level || decided.level >= limits.max) return decided;
+    const level = Math.min(limits.max, floor);
+    const reason = `utilisation ceiling: ${percent(level)}`;
+    // Where the load is new the law goes on from here, or it would fall back as soon as it may.
+    return { level, state: isNew ? moved(decided.state, level) : decided.state, reason };
   }
 
   /** A burst is met at once and for as long as it lasts; what it says about the level at other times is for the law to learn. */
@@ -194,5 +212,11 @@ export function guardedController<LawState>(
   return { name: law.name, initial, step };
 }
 
-/** The ceiling's floor moves a little all the time: the level is put this many times above it, and stays while it is near. */
-const FLOOR_MARGIN = 1.01;
+/** A load that has just jumped up is given this many times what it needs, as the kernel's schedutil does, and for so long. */
+const JUMP_HEADROOM = 1.15;
+const UNSETTLED_MS = 3000;
+
+function unsettledAfter(before: GuardedState<unknown>, { load }: ServiceEstimate, elapsedMs: number): number {
+  if (load.arrivals?.jumped !== true) return Math.max(0, before.unsettledMs - elapsedMs);
+  return load.arrivals.rps > (before.service.load.arrivals?.rps ?? 0) ? UNSETTLED_MS : 0;
+}

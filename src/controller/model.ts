@@ -2,21 +2,14 @@ import { z } from 'zod';
 import { controllerKind } from '../core/controller-kind.ts';
 import type { ControllerInput, ControllerOutput, Level } from '../core/controller.ts';
 import { formatNs, formatQuantile } from '../core/units.ts';
-import { certainShare } from './evidence.ts';
+import { certainShare, sureShare } from './evidence.ts';
 import { guardedController, type GuardedLaw } from './guarded-controller.ts';
-import { guardParameters, utilizationCeiling } from './guard-parameters.ts';
+import { guardParameters } from './guard-parameters.ts';
 import { meanLevel } from './level-history.ts';
 import { percent } from './percent.ts';
-import { followSpending, type Spending } from './spending.ts';
-import { HIGHEST_UTILIZATION } from './queue-tail.ts';
-import {
-  learnService,
-  nothingLearned,
-  type ServiceEstimate,
-  tailAt,
-  tailOfWindow,
-  utilizationAt,
-} from './service-estimate.ts';
+import { followSpending, isCounted, type Spending, spendingFrom, UNSETTLED_MARGIN } from './spending.ts';
+import { lowestLevel } from './lowest-level.ts';
+import { demandNow, learnService, nothingLearned, type ServiceEstimate, tailAt } from './service-estimate.ts';
 
 const parameters = z.strictObject({
   budget: z
@@ -38,8 +31,6 @@ const parameters = z.strictObject({
     .default(0.02)
     .describe('Changes of the level by less than this share of it are not made'),
   ...guardParameters.shape,
-  // The model sees saturation come: it may go nearer.
-  utilizationCeiling: utilizationCeiling(0.98),
 });
 
 type ModelParameters = z.output<typeof parameters>;
@@ -47,51 +38,42 @@ type ModelParameters = z.output<typeof parameters>;
 export interface ModelState {
   readonly asked: Level;
   readonly service: ServiceEstimate;
-  /** ln(measured tail ÷ predicted tail), learned: what the formulas do not know of this service. */
-  readonly correction: number;
-  /** Its margin is a factor on the prediction. */
+  /** Its margin is a factor on the prediction: what the formulas do not know of this service. */
   readonly spending: Spending;
-  /** After a jump of the load the queue is not in balance for so long, and the prediction is hardly to be corrected. */
-  readonly unsettledMs: number;
   readonly sinceStartMs: number;
+  /** The load has risen by a jump, and for so long what was learned before is not relied on. */
+  readonly unsettledMs: number;
 }
 
-/** The model is corrected at the pace of so many requests, and no faster than in so many milliseconds. */
-const LEARNING_REQUESTS = 2000;
-const LEARNING_MS = 1000;
 const FIRST_LOOK_MS = 1500;
-const UNSETTLED_MS = 500;
-const UNSETTLED_WEIGHT = 0.2;
-/** A backlog is no property of the service: one tick counts as no further off than this many times the prediction. */
-const MOST_EXCESS = 3;
-/** No prediction is off by more than this, e^5 = 150 times. */
-const LARGEST_CORRECTION = 5;
+const UNSETTLED_MS = 16_000;
 
 /** A whole budget over- or underspent in one compliance window moves the margin by this. */
 const MARGIN_GAIN = 1.5;
-const LEAST_MARGIN = -0.7;
+const LEAST_MARGIN = -0.2;
+/** The least where requests are so few that chance decides over a budget: some room for it. */
+const FEW_MARGIN = 0.15;
 const MOST_MARGIN = 2.5;
-/** Where nothing has been learned yet. */
-const NEW_MARGIN = 0.05;
+/** What it mostly comes to, since the prediction errs on the safe side. */
+const NEW_MARGIN = -0.1;
 
 /** A prediction is trusted down to this share of the level that was measured, and is checked there before it goes further. */
 const LARGEST_DROP = 0.6;
-const BISECTIONS = 10;
 
 /**
- * Predicts the tail of latency at every level, and takes the cheapest that meets the SLO. `service-estimate.ts` has the
- * prediction; two corrections are learned from what is measured. `correction` multiplies it until it agrees with the
- * measured quantile; `margin` does until the share of slow requests is the one that may be spent.
+ * Predicts at every tick the tail of latency at every level, from what waits now, what arrives, and how long requests are
+ * handled (`service-estimate.ts`), and takes the cheapest level that meets the SLO. What waits is looked at every time, so that the level follows the
+ * queue: slow while it is short, fast while it is long, which takes less power than the one speed that would be fast enough
+ * for all queues. `margin` multiplies the prediction until the share of slow requests is the one that may be spent.
  */
 export function modelLaw(p: ModelParameters): GuardedLaw<ModelState> {
   function initial(level: Level): ModelState {
     return {
       asked: level,
       service: nothingLearned,
-      correction: 0,
-      spending: { margin: NEW_MARGIN, usualRps: null },
-      unsettledMs: 0,
+      spending: spendingFrom(NEW_MARGIN),
       sinceStartMs: 0,
+      unsettledMs: 0,
     };
   }
 
@@ -103,12 +85,14 @@ export function modelLaw(p: ModelParameters): GuardedLaw<ModelState> {
     if (quantileNs === null || quantileNs <= 0 || state.service.workNs === null) {
       return { level: asked, state, reason: `nothing completed: staying at ${percent(asked)}` };
     }
-    const certain = certainShare(observation, slo, p.confidence);
+    const sure = (isCounted(state.spending, slo) ? sureShare : certainShare)(observation, slo, p.confidence);
     const lowest = LARGEST_DROP * meanLevel(state.service.history, appliedLevel);
-    const up = cheapest(input, state, slo.latencyNs);
+    const cheapest = (targetNs: number) => lowestLevel(limits, (level) => predictedNs(input, state, level) <= targetNs);
+    const up = cheapest(slo.latencyNs);
     // The first look at utilisation takes a second; without it the load is a guess.
     const blind = observation.utilization === null && state.sinceStartMs < FIRST_LOOK_MS;
-    const down = blind ? asked : Math.max(lowest, cheapest(input, state, certain * slo.latencyNs));
+    // An alarm is spent until the next tick: whatever it finds, it is no time to go down.
+    const down = blind || observation.alarmed ? asked : Math.max(lowest, cheapest(sure * slo.latencyNs));
     const wanted = up > asked * (1 + p.deadband) ? up : down < asked * (1 - p.deadband) ? down : asked;
     const level = Math.min(limits.max, Math.max(limits.min, wanted));
     return { level, state: { ...state, asked: level }, reason: reasonOf(input, state, quantileNs, level, asked) };
@@ -117,60 +101,26 @@ export function modelLaw(p: ModelParameters): GuardedLaw<ModelState> {
   return { name: 'model', foresees: true, initial, step, moved: (state, level) => ({ ...state, asked: level }) };
 }
 
-/** The predicted latency, in ns, at the SLO's quantile, corrected by what was measured. */
-function predictedNs({ slo }: ControllerInput, { service, correction }: ModelState, level: Level): number {
-  return Math.exp(correction) * tailAt(service, slo.quantile, level, service.arrivals?.rps ?? 0);
-}
-
-/** The lowest level whose prediction, with the margin, stays under the target: latency falls as the level rises. */
-function cheapest(input: ControllerInput, state: ModelState, targetNs: number): Level {
-  const { min, max } = input.limits;
-  const reachNs = targetNs / Math.exp(state.spending.margin);
-  const rps = state.service.arrivals?.rps ?? 0;
-  const meets = (level: Level) =>
-    utilizationAt(state.service, level, rps) < HIGHEST_UTILIZATION && predictedNs(input, state, level) <= reachNs;
-  if (meets(min)) return min;
-  let low = min;
-  let high = max;
-  for (let i = 0; i < BISECTIONS; i++) {
-    const middle = (low + high) / 2;
-    if (meets(middle)) high = middle;
-    else low = middle;
-  }
-  return high;
-}
+/** The predicted latency, in ns, at the SLO's quantile, with the margin. */
+const predictedNs = (input: ControllerInput, { service, spending, unsettledMs }: ModelState, level: Level): number =>
+  Math.exp(spending.margin + (UNSETTLED_MARGIN * unsettledMs) / UNSETTLED_MS) *
+  tailAt(service, input.slo, level, demandNow(service, input));
 
 function learn(input: ControllerInput, before: ModelState, p: ModelParameters): ModelState {
-  const { observation, elapsedMs } = input;
-  const { quantileNs, latest } = observation;
-  const sinceStartMs = before.sinceStartMs + elapsedMs;
-  const pace = Math.min(latest.requests / LEARNING_REQUESTS, elapsedMs / LEARNING_MS);
-  const weight = -Math.expm1(-p.learning * pace);
-  const service = learnService(before.service, input, weight);
-  if (quantileNs === null || quantileNs <= 0 || latest.requests === 0 || service.workNs === null) {
-    return { ...before, service, sinceStartMs };
-  }
-
-  const jumped = service.arrivals?.jumped === true;
-  const unsettledMs = jumped ? UNSETTLED_MS : Math.max(0, before.unsettledMs - elapsedMs);
-  const missed = Math.log(quantileNs / Math.max(1, tailOfWindow(service, input))) - before.correction;
-  // The mean of the ratio, not of its logarithm: short spells of long queues make most of the slow requests.
-  const excess = Math.min(MOST_EXCESS, Math.expm1(missed));
-  const correction = before.correction + excess * weight * (unsettledMs > 0 ? UNSETTLED_WEIGHT : 1);
-
-  const spending = followSpending(before.spending, input, {
-    budget: p.budget,
-    gain: p.learning * MARGIN_GAIN,
-    least: LEAST_MARGIN,
-    most: MOST_MARGIN,
-  });
+  const service = learnService(before.service, input, p.learning);
+  const { arrivals } = service.load;
+  const rose = arrivals?.jumped === true && arrivals.rps > (before.service.load.arrivals?.rps ?? 0);
   return {
     ...before,
     service,
-    correction: Math.min(LARGEST_CORRECTION, Math.max(-LARGEST_CORRECTION, correction)),
-    spending,
-    unsettledMs,
-    sinceStartMs,
+    unsettledMs: rose ? UNSETTLED_MS : Math.max(0, before.unsettledMs - input.elapsedMs),
+    spending: followSpending(before.spending, input, {
+      budget: p.budget,
+      gain: p.learning * MARGIN_GAIN,
+      least: before.spending.usualRps === null || isCounted(before.spending, input.slo) ? LEAST_MARGIN : FEW_MARGIN,
+      most: MOST_MARGIN,
+    }),
+    sinceStartMs: before.sinceStartMs + input.elapsedMs,
   };
 }
 

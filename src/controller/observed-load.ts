@@ -9,14 +9,14 @@ import { type LevelHistory, meanLevel, remember } from './level-history.ts';
 export interface ObservedLoad {
   /** Null while not known. */
   readonly load: number | null;
-  /** By how much the load has jumped in this step; 0 in most. */
-  readonly jump: number;
   readonly arrivals: ArrivalRate | null;
   /** What one request a second takes of full capacity; null while not known. */
   readonly perRps: number | null;
   /** The utilisation that was last taken in, how long ago, and how many requests have completed since. */
   readonly utilization: number | null;
   readonly sinceMs: number;
+  /** The level over the last look. */
+  readonly level: Level;
   readonly requests: number;
   readonly looks: number;
   readonly history: LevelHistory;
@@ -24,11 +24,11 @@ export interface ObservedLoad {
 
 export const unknownLoad: ObservedLoad = {
   load: null,
-  jump: 0,
   arrivals: null,
   perRps: null,
   utilization: null,
   sinceMs: 0,
+  level: 1,
   requests: 0,
   looks: 0,
   history: [],
@@ -50,15 +50,17 @@ export function observeLoad(before: ObservedLoad, input: ControllerInput): Obser
   const requests = before.requests + observation.latest.requests;
   const { utilization } = observation;
   const isNew = utilization !== null && (utilization !== before.utilization || sinceMs >= LOOK_MS);
-  const seen = isNew ? look(before, utilization, meanLevel(history, appliedLevel), requests, sinceMs) : before;
+  const level = isNew ? meanLevel(history, appliedLevel) : before.level;
+  // What a request takes at another load may be another: mostly since the level is another, and not all work follows it.
+  const known =
+    before.arrivals !== null && arrivals?.jumped === true ? { ...before, looks: Math.min(1, before.looks) } : before;
+  const seen = isNew ? look(known, utilization, level, requests, sinceMs) : known;
   const { perRps } = seen;
   const load = perRps === null || arrivals === null ? null : perRps * arrivals.rps;
-  const jumped = perRps !== null && before.arrivals !== null && arrivals?.jumped === true;
-  const jump = jumped ? perRps * (arrivals.rps - before.arrivals.rps) : 0;
   const since = isNew
-    ? { utilization, sinceMs: 0, requests: 0 }
-    : { utilization: before.utilization, sinceMs, requests };
-  return { load, jump, arrivals, perRps, looks: seen.looks, history, ...since };
+    ? { utilization, sinceMs: 0, requests: 0, level }
+    : { utilization: before.utilization, sinceMs, requests, level };
+  return { load, arrivals, perRps, looks: seen.looks, history, ...since };
 }
 
 function look(before: ObservedLoad, utilization: number, level: Level, requests: number, sinceMs: number) {

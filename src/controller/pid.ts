@@ -6,7 +6,7 @@ import { busyShare, certainShare, logLevelChange } from './evidence.ts';
 import { guardedController, type GuardedLaw } from './guarded-controller.ts';
 import { guardParameters } from './guard-parameters.ts';
 import { percent } from './percent.ts';
-import { followSpending, type Spending } from './spending.ts';
+import { followSpending, type Spending, spendingFrom } from './spending.ts';
 
 const parameters = z.strictObject({
   setpoint: z.number().min(0.3).max(1).default(0.9).describe('The lowest share of the SLO that latency is steered to'),
@@ -90,7 +90,7 @@ export function pidLaw(p: PidParameters): GuardedLaw<PidState> {
   const firstMargin = Math.max(leastMargin, Math.log(1 / p.setpoint));
   const mostMargin = firstMargin + FARTHEST_BELOW;
 
-  function initial(level: Level, spending: Spending = { margin: firstMargin, usualRps: null }): PidState {
+  function initial(level: Level, spending: Spending = spendingFrom(firstMargin)): PidState {
     return { integral: logLevel(level), wanted: logLevel(level), ramp: level, asked: level, filtered: null, spending };
   }
 

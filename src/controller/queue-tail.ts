@@ -1,41 +1,38 @@
 /**
- * How the tail of latency follows from utilisation, in a queue with `parallelism` servers. Times are in mean service times, so
- * one formula serves every speed: slowing a server down stretches its time and raises its utilisation, and nothing else.
+ * How long requests will have to wait when a server goes on at a constant speed: not in balance, but from what waits now, for
+ * a limited time. Work and speed are in shares of full capacity: a second of work keeps all of it busy for a second.
  */
-
-/** Beyond this utilisation a queue has no steady state worth the name. */
-export const HIGHEST_UTILIZATION = 0.99;
-
-/**
- * The chance that a request has to wait at all: 1 for no idle server, by Sakasegawa's approximation of the Erlang C formula
- * (Annals of the Institute of Statistical Mathematics 29, 1977).
- */
-export function chanceOfWaiting(utilization: number, parallelism: number): number {
-  return utilization ** (Math.sqrt(2 * (parallelism + 1)) - 1);
+export interface Queue {
+  /** The work that waits now, in s. */
+  readonly backlogS: number;
+  /** Work that arrives a second. */
+  readonly load: number;
+  /** Standard deviation of the work of one second. */
+  readonly loadDeviation: number;
 }
 
 /**
- * Mean wait in an M/G/k queue, by Sakasegawa's approximation.
+ * The wait, in s, that a share `quantile` of the requests does not exceed within the horizon. What arrives is taken as Brownian motion with a
+ * drift, the limit that queues in heavy traffic tend to, so that after a time t the work that waits is below
  *
- * @param variability (1 + squared coefficient of variation of the service time) ÷ 2: 0.5 constant, 1 exponential
+ *     backlog + (load − speed) · t + z · deviation · √t,   z = √(−2 ln(1 − quantile))
+ *
+ * with at least that chance (Chernoff's bound of the normal distribution). The wait is the highest value up to the horizon ÷ speed.
+ * With a far horizon and nothing waiting that is deviation² · −ln(1 − quantile) ÷ 2 ÷ (speed − load): the tail of a queue in
+ * balance (Kingman, Mathematical Proceedings of the Cambridge Philosophical Society 57, 1961). Near the horizon a speed below
+ * the load is no disaster, and one just above it no promise.
  */
-export function meanWait(utilization: number, parallelism: number, variability: number): number {
-  return (variability * chanceOfWaiting(utilization, parallelism)) / (parallelism * (1 - utilization));
+export function waitTailS(queue: Queue, quantile: number, speed: number, horizonS: number): number {
+  const { backlogS, load, loadDeviation } = queue;
+  const reach = Math.sqrt(-2 * Math.log(1 - quantile)) * loadDeviation;
+  const spare = speed - load;
+  const peakS = spare > 0 ? Math.min(horizonS, (reach / (2 * spare)) ** 2) : horizonS;
+  const reachedS = reach === 0 ? 0 : reach * Math.sqrt(peakS);
+  return Math.max(0, backlogS - spare * peakS + reachedS) / speed;
 }
 
-/** How service and waiting tails combine: between the larger of the two and their sum. Fits M/M/1 within 16 %. */
+/** How service and waiting tails combine: between the larger of the two and their sum. */
 const COMBINATION = 1.5;
 
-/**
- * The latency that a share `quantile` of the requests does not exceed. The waiting time of those that wait is exponential
- * (exactly so in M/M/k, and in heavy traffic in general), and service is taken as exponential, too.
- */
-export function tailOf(quantile: number, utilization: number, parallelism: number, variability: number): number {
-  const beyond = 1 - quantile;
-  const service = -Math.log(beyond);
-  if (utilization <= 0) return service;
-  const rho = Math.min(HIGHEST_UTILIZATION, utilization);
-  const waiting =
-    (variability * Math.max(0, Math.log(chanceOfWaiting(rho, parallelism) / beyond))) / (parallelism * (1 - rho));
-  return (service ** COMBINATION + waiting ** COMBINATION) ** (1 / COMBINATION);
-}
+export const combinedTail = (serviceS: number, waitS: number): number =>
+  (serviceS ** COMBINATION + waitS ** COMBINATION) ** (1 / COMBINATION);

@@ -7,7 +7,7 @@ import { certainShare } from './evidence.ts';
 import { guardedController, type GuardedLaw } from './guarded-controller.ts';
 import { guardParameters } from './guard-parameters.ts';
 import { percent } from './percent.ts';
-import { followSpending, type Spending } from './spending.ts';
+import { followSpending, type Spending, spendingFrom } from './spending.ts';
 
 const parameters = z.strictObject({
   farOver: z
@@ -23,12 +23,7 @@ const parameters = z.strictObject({
     .max(1)
     .default(0.1)
     .describe('The rise of the level when latency is over the SLO, in full capacity'),
-  under: z
-    .number()
-    .min(0.1)
-    .max(1)
-    .default(0.92)
-    .describe('Latency below this share of the SLO lets the level go down'),
+  under: z.number().min(0.1).max(1).default(0.8).describe('Latency below this share of the SLO lets the level go down'),
   farUnder: z
     .number()
     .min(0)
@@ -72,7 +67,7 @@ const WIDEST_STEP = 2;
 const SPENDING = { budget: 0.8, gain: 1.5, least: 0, most: Math.LN2 };
 
 export function thresholdLaw(p: ThresholdParameters): GuardedLaw<ThresholdState> {
-  function initial(level: Level, spending: Spending = { margin: 0, usualRps: null }): ThresholdState {
+  function initial(level: Level, spending: Spending = spendingFrom(0)): ThresholdState {
     return { asked: level, holdMs: 0, sinceMoveMs: 0, spending };
   }
 

@@ -19,6 +19,8 @@ export interface Observation {
   /** Means over the gathered window; null when nothing completed in it. */
   readonly socketWaitNs: number | null;
   readonly handlingTimeNs: number | null;
+  /** Handling time at the SLO's quantile over the gathered window; null when nothing completed in it. */
+  readonly handlingQuantileNs: number | null;
   /** Of the last tick alone: what a burst shows first. */
   readonly latest: {
     readonly windowMs: number;

@@ -130,12 +130,13 @@ function govern(
       const nowNs = systemClock.monotonicNs();
       const { recorder } = governor;
       const levelsBefore = recorder?.services.map((name) => loop.levelOf(name)) ?? [];
-      const report = loop.tick(timed ? dueNs : nowNs, alarms);
+      const report = loop.tick(timed ? dueNs : nowNs, alarms, !timed);
       recorder?.predicted(loop.snapshots, levelsBefore);
       if (reports.passes(punctuality.pace, report.faults.length, nowNs)) {
         ticks.add(report, missed, loop.snapshots, loop.intervalMs);
       }
-      for (const alarm of alarms) answered.add(keyOf(alarm));
+      // One that comes together with the tick leaves the interval after it its own.
+      if (!timed) for (const alarm of alarms) answered.add(keyOf(alarm));
       if (governor.actuator.machine !== machine || governor.sensor.method !== method) {
         ({ machine } = governor.actuator);
         ({ method } = governor.sensor);

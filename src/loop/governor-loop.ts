@@ -148,12 +148,13 @@ export class GovernorLoop {
   /**
    * @param dueNs when this tick was to begin
    * @param alarms what woke us before the tick; a service with an alarm is stepped at once
+   * @param early not by the clock: only alarms are answered, and the sensor leaves out what can wait
    */
-  tick(dueNs: bigint, alarms: readonly Alarm[] = []): TickReport {
+  tick(dueNs: bigint, alarms: readonly Alarm[] = [], early = alarms.length > 0): TickReport {
     const { clock, planner, mode } = this.#parts;
     const beganNs = clock.monotonicNs();
     const faults: string[] = [];
-    const snapshots = this.#sense(alarms.length > 0, faults);
+    const snapshots = this.#sense(early, faults);
     const alarmed = new Set(alarms.map((alarm) => alarm.target));
 
     const reports = this.#seats.map((seat) => {

@@ -18,6 +18,7 @@ export function requestsNeeded(quantile: number): number {
 /** What the gathered snapshots add up to. Kept up to date, since to add them all up at every tick would take most of its time. */
 class Gathered {
   readonly latency = new Histogram();
+  readonly handlingTime = new Histogram();
   windowNs = 0;
   requests = 0;
   overSlo = 0;
@@ -30,12 +31,18 @@ class Gathered {
   add(snapshot: Snapshot): void {
     this.#count(snapshot, 1);
     // An empty window adds nothing to the histogram: at low rates that is most of them.
-    if (snapshot.latency.count !== 0) this.latency.add(snapshot.latency);
+    if (snapshot.latency.count !== 0) {
+      this.latency.add(snapshot.latency);
+      this.handlingTime.add(snapshot.handlingTime);
+    }
   }
 
   remove(snapshot: Snapshot): void {
     this.#count(snapshot, -1);
-    if (snapshot.latency.count !== 0) this.latency.subtract(snapshot.latency);
+    if (snapshot.latency.count !== 0) {
+      this.latency.subtract(snapshot.latency);
+      this.handlingTime.subtract(snapshot.handlingTime);
+    }
   }
 
   /** Means a request; null when nothing completed. */
@@ -103,7 +110,7 @@ export class ObservationWindow {
 }
 
 function observationOf(gathered: Gathered, latest: Snapshot, slo: Slo, alarmed: boolean): Observation {
-  const { latency, windowNs, requests, overSlo, means } = gathered;
+  const { latency, handlingTime, windowNs, requests, overSlo, means } = gathered;
   const [medianNs, quantileNs] = quantilesOrNull(latency, [0.5, slo.quantile]);
   return {
     health: latest.health,
@@ -115,6 +122,7 @@ function observationOf(gathered: Gathered, latest: Snapshot, slo: Slo, alarmed: 
     medianNs: medianNs!,
     socketWaitNs: means.socketWaitNs,
     handlingTimeNs: means.handlingTimeNs,
+    handlingQuantileNs: handlingTime.count > 0 ? handlingTime.quantileNs(slo.quantile) : null,
     latest: {
       windowMs: latest.windowNs / NS_PER_MS,
       arrivals: latest.arrivals,

@@ -39,6 +39,13 @@ export function frequencyFor({ domain, minKhz, maxKhz, stepsKhz }: Ladder, share
   return kiloHertz(Math.min(maxKhz, Math.ceil(wantedKhz / RESOLUTION_KHZ) * RESOLUTION_KHZ));
 }
 
+/** The highest allowed frequency that gives no more than this share of the domain's maximum; the lowest allowed where none is. */
+export function frequencyBelow(ladder: Ladder, share: Level): KiloHertz {
+  const { domain, minKhz, stepsKhz } = ladder;
+  if (stepsKhz === null) return frequencyFor(ladder, share);
+  return stepsKhz.findLast((khz) => khz <= share * domain.maxKhz * (1 + EPSILON)) ?? stepsKhz[0] ?? minKhz;
+}
+
 /** Rungs where the range is continuous. */
 const RUNGS = 16;
 

@@ -29,7 +29,8 @@ describe('modelLaw()', () => {
   });
 
   it('raises, though its formulas say otherwise, while what is measured is over the SLO', () => {
-    const late = { quantileNs: 40 * NS_PER_MS, overSlo: 20, demandNs: NS_PER_MS / 10 };
+    const latest = { windowMs: 100, arrivals: 30, requests: 30, overSlo: 2, quantileNs: 40 * NS_PER_MS };
+    const late = { quantileNs: 40 * NS_PER_MS, overSlo: 20, demandNs: NS_PER_MS / 10, latest };
     expect(stepMany(100, 0.5, late).level).toBeGreaterThan(0.5);
   });
 

@@ -17,6 +17,7 @@ export function observation(changes: Partial<Observation> = {}): Observation {
     medianNs: 3 * NS_PER_MS,
     socketWaitNs: 2 * NS_PER_MS,
     handlingTimeNs: 2 * NS_PER_MS,
+    handlingQuantileNs: 8 * NS_PER_MS,
     latest: { windowMs: 100, arrivals: 30, requests: 30, overSlo: 0, quantileNs: 10 * NS_PER_MS },
     inFlight: 1,
     oldestInFlightNs: NS_PER_MS,

@@ -141,11 +141,11 @@ describe('the pid controller on a queue', () => {
     expect(summarize(ticks, SLO.quantile, 50_000).meanLevel).toBeLessThan(0.95);
   });
 
-  it('keeps the busiest thread below the ceiling where the SLO alone would not', () => {
+  it('goes as near to saturation as a far objective allows, and no nearer', () => {
     const slo = { ...SLO, latencyNs: 500 * NS_PER_MS };
     const ticks = runBench({ ...bench, slo, loadAt: () => 0.4, durationMs: 60_000, seed: 5 });
     const steady = summarize(ticks, slo.quantile, 20_000);
-    expect(steady.meanLevel).toBeGreaterThan(0.41);
+    expect(steady.meanLevel).toBeGreaterThan(0.4);
     expect(steady.meanLevel).toBeLessThan(0.6);
   });
 

@@ -1,40 +1,46 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { chanceOfWaiting, meanWait, tailOf } from '../../src/controller/queue-tail.ts';
+import { combinedTail, waitTailS } from '../../src/controller/queue-tail.ts';
 
-/** Erlang's C: the chance of waiting in M/M/k, exactly. */
-function erlangC(rho: number, k: number): number {
-  let blocking = 1;
-  for (let i = 1; i <= k; i++) blocking = (rho * k * blocking) / (i + rho * k * blocking);
-  return blocking / (1 - rho * (1 - blocking));
-}
+const FAR = 1e9;
 
-describe('the queue’s formulas', () => {
-  it('are exact for the mean wait of M/M/1', () => {
-    for (const rho of [0.1, 0.5, 0.9]) expect(meanWait(rho, 1, 1)).toBeCloseTo(rho / (1 - rho), 12);
+describe('waitTailS()', () => {
+  it('is the tail of an M/M/1 queue in balance where nothing waits and the horizon is far', () => {
+    // A hundred requests a second, each a hundredth of a second of work on average: 90 % busy at a speed of 1/0.9.
+    const queue = { backlogS: 0, load: 1, loadDeviation: Math.sqrt(2 * 100) / 100 };
+    const speed = 1 / 0.9;
+    const balancedS = -Math.log(0.01) / (100 * (speed - 1));
+    expect(waitTailS(queue, 0.99, speed, FAR)).toBeCloseTo(balancedS / speed, 9);
   });
 
-  it('come near Erlang’s C for many servers under load', () => {
-    for (const k of [2, 4, 10, 40]) {
-      for (const rho of [0.8, 0.9, 0.95])
-        expect(Math.abs(chanceOfWaiting(rho, k) - erlangC(rho, k))).toBeLessThan(0.07);
-    }
+  it('is what has to be waited for where nothing comes', () => {
+    expect(waitTailS({ backlogS: 0.02, load: 0, loadDeviation: 0 }, 0.99, 0.5, 1)).toBe(0.04);
   });
 
-  it('come near the p99 of M/M/1, which is known exactly', () => {
-    for (const rho of [0.2, 0.5, 0.8, 0.95]) {
-      const exact = -Math.log(0.01) / (1 - rho);
-      expect(tailOf(0.99, rho, 1, 1) / exact).toBeGreaterThan(0.85);
-      expect(tailOf(0.99, rho, 1, 1) / exact).toBeLessThan(1.16);
-    }
+  it('grows with the horizon only for as long as the queue can', () => {
+    const queue = { backlogS: 0, load: 0.5, loadDeviation: 0.05 };
+    expect(waitTailS(queue, 0.99, 0.6, 0.01)).toBeLessThan(waitTailS(queue, 0.99, 0.6, 0.1));
+    expect(waitTailS(queue, 0.99, 0.6, 10)).toBe(waitTailS(queue, 0.99, 0.6, FAR));
+    expect(waitTailS(queue, 0.99, 0.4, 10)).toBeLessThan(waitTailS(queue, 0.99, 0.4, 20));
   });
 
-  it('see many servers wait later, and then as steeply', () => {
-    expect(tailOf(0.99, 0.5, 10, 1)).toBeLessThan(tailOf(0.99, 0.5, 1, 1) / 1.5);
-    expect(tailOf(0.99, 0.98, 10, 1)).toBeGreaterThan(3 * tailOf(0.99, 0.8, 10, 1));
+  it('never grows with speed, and never shrinks with what waits', () => {
+    const share = fc.double({ min: 0.01, max: 1, noNaN: true });
+    fc.assert(
+      fc.property(share, share, share, share, share, (load, loadDeviation, backlogS, slower, horizonS) => {
+        const queue = { backlogS, load, loadDeviation };
+        const wait = waitTailS(queue, 0.99, slower, horizonS);
+        expect(waitTailS(queue, 0.99, slower * 1.1, horizonS)).toBeLessThanOrEqual(wait * (1 + 1e-9));
+        expect(waitTailS({ ...queue, backlogS: 0 }, 0.99, slower, horizonS)).toBeLessThanOrEqual(wait * (1 + 1e-9));
+      }),
+    );
   });
+});
 
-  it('stay finite without load and beyond saturation', () => {
-    expect(tailOf(0.99, 0, 1, 1)).toBeCloseTo(4.605, 3);
-    expect(Number.isFinite(tailOf(0.99, 7, 1, 1))).toBe(true);
+describe('combinedTail()', () => {
+  it('lies between the larger of the two and their sum, which in M/M/1 is exact', () => {
+    expect(combinedTail(1, 0)).toBe(1);
+    expect(combinedTail(1, 1)).toBeGreaterThan(1.5);
+    expect(combinedTail(1, 1)).toBeLessThan(2);
   });
 });

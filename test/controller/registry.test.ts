@@ -23,6 +23,7 @@ const anyInput: fc.Arbitrary<ControllerInput> = fc
       overSlo: fc.nat(5000),
       quantileNs: maybe(ns),
       medianNs: maybe(ns),
+      handlingQuantileNs: maybe(ns),
       socketWaitNs: maybe(ns),
       handlingTimeNs: maybe(ns),
       latest: fc.record({

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { followSpending, type Spending } from '../../src/controller/spending.ts';
+import { followSpending, type Spending, spendingFrom } from '../../src/controller/spending.ts';
 import { input } from './observation.ts';
 
 const options = { budget: 0.8, gain: 1.5, least: -0.5, most: 1 };
-const start: Spending = { margin: 0, usualRps: null };
+const start = spendingFrom(0);
 
 /** Steps of 100 ms with a thousand requests each, ten of which may be slow. */
 function spend(steps: number, overSlo: number, requests = 1000): Spending {
@@ -23,6 +23,19 @@ describe('followSpending()', () => {
     expect(spend(100, 0).margin).toBeLessThan(-0.1);
     expect(spend(5000, 1000).margin).toBe(1);
     expect(spend(5000, 0).margin).toBe(-0.5);
+  });
+
+  it('wins back what a burst has overspent, and learns little from it', () => {
+    // Half of a minute's budget in one step.
+    const burst = { windowMs: 100, arrivals: 4000, requests: 4000, overSlo: 3000, quantileNs: null };
+    const rested = spend(3000, 8);
+    const after = followSpending(rested, input({ latest: burst }), options);
+    expect(after.margin).toBe(1);
+    expect(after.usual - rested.usual).toBeLessThan(0.04);
+    let later = after;
+    const quiet = { ...burst, overSlo: 0 };
+    for (let i = 0; i < 400; i++) later = followSpending(later, input({ latest: quiet }), options);
+    expect(later.margin).toBeLessThan(after.margin);
   });
 
   it('learns nothing from a step in which nothing completed', () => {

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { spendingFrom } from '../../src/controller/spending.ts';
 import { threshold, thresholdLaw, type ThresholdState } from '../../src/controller/threshold.ts';
 import { NS_PER_MS } from '../../src/core/units.ts';
 import { input, SLO } from './observation.ts';
@@ -19,7 +20,7 @@ const law = thresholdLaw({
   silenceAfter: 1000,
   safeLevel: 1,
 });
-const rested: ThresholdState = { asked: 0.5, holdMs: 0, sinceMoveMs: 60_000, spending: { margin: 0, usualRps: null } };
+const rested: ThresholdState = { asked: 0.5, holdMs: 0, sinceMoveMs: 60_000, spending: spendingFrom(0) };
 const at = (milliseconds: number, state = rested) =>
   law.step(input({ quantileNs: milliseconds * NS_PER_MS }, { appliedLevel: state.asked }), state);
 

@@ -53,6 +53,7 @@ export function tickOf(
       overSlo: snapshot.overSlo,
       quantileNs: null,
       medianNs: null,
+      handlingQuantileNs: null,
       socketWaitNs: null,
       handlingTimeNs: null,
       latest: { windowMs: 100, arrivals: 0, requests: 0, overSlo: 0, quantileNs: null },
