@@ -52,7 +52,7 @@ const UNSETTLED_MS = 16_000;
 const MARGIN_GAIN = 1.5;
 const LEAST_MARGIN = -0.2;
 /** The least where requests are so few that chance decides over a budget: some room for it. */
-const FEW_MARGIN = 0.15;
+const FEW_MARGIN = 0.4;
 const MOST_MARGIN = 2.5;
 /** What it mostly comes to, since the prediction errs on the safe side. */
 const NEW_MARGIN = -0.1;

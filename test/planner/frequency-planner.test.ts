@@ -28,6 +28,18 @@ describe('createFrequencyPlanner()', () => {
     expect(planOne(machine, 0.51).levels).toEqual({ web: 0.625 });
   });
 
+  it('shares a level between two steps out over the domains, as few as give it at the higher one', () => {
+    const machine = machineOf(
+      domain('policy0', [0]),
+      domain('policy1', [1]),
+      domain('policy2', [2]),
+      domain('policy3', [3]),
+    );
+    const { point, levels } = planOne(machine, 0.55);
+    expect(Object.values(point.frequencyKhz)).toEqual([2_000_000, 2_000_000, 1_600_000, 1_600_000]);
+    expect(levels['web']).toBeCloseTo(0.5625, 12);
+  });
+
   it('rounds a continuous range up to whole MHz', () => {
     const machine = machineOf(
       domain('policy0', [0], { stepsKhz: null, maxKhz: kiloHertz(3_199_000), allowedMaxKhz: kiloHertz(3_199_000) }),
