@@ -15,7 +15,7 @@ it.each(['pid', 'threshold', 'model', 'utilization'])(
   'docs/controllers/%s.md shows the defaults of the schema',
   (name) => {
     const documented = documentedDefaults(name);
-    const defaults = controllers[name]!.parameters.parse({}) as Record<string, unknown>;
+    const defaults = controllers[name]!.parameters.parse({});
     expect(documented.length).toBeGreaterThan(0);
     for (const [parameter, value] of documented) expect([parameter, defaults[parameter]]).toEqual([parameter, value]);
   },
