@@ -17,8 +17,8 @@ export function certainShare(observation: Observation, slo: Slo, confidence: num
 }
 
 /**
- * The same where something else keeps count of the slow requests: how far a quantile that was measured with so few may be off,
- * as if as many of them had been slow as the SLO tolerates or none, whichever is fewer.
+ * The same where the share of slow requests is kept by counting them over a compliance window: only that too few were seen for
+ * the quantile asks for room, not how many of them were slow.
  */
 export function sureShare({ requests }: Observation, slo: Slo, confidence: number): number {
   return Math.min(1, Math.log(highestShare(0, requests, confidence)) / Math.log(toleratedRatio(slo)));
