@@ -142,8 +142,9 @@ export class FrequencySession {
 
   apply(point: OperatingPoint): Applied {
     const nowNs = this.#parts.clock.monotonicNs();
-    const looks = this.#looks(nowNs);
-    if (looks.size === 0 && this.#last !== null && this.#stands(point)) return this.#last;
+    const due = this.#looks(nowNs);
+    if (due === null && this.#last !== null && this.#stands(point)) return this.#last;
+    const looks = due ?? NO_LOOKS;
     this.#noticeMachine(nowNs);
     if (this.#commonAtNs === null || msBetween(this.#commonAtNs, nowNs) >= this.#parts.lookRoundMs) {
       this.#commonAtNs = nowNs;
@@ -212,13 +213,15 @@ export class FrequencySession {
   /**
    * The policies whose turn it is to be looked at: as large a share of them as of the round has passed, and several together,
    * since one by one each would take several times as long.
+   * @returns null while it is nobody's turn; a machine without policies has a turn of its own once a round
    */
-  #looks(nowNs: bigint): ReadonlySet<string> {
+  #looks(nowNs: bigint): ReadonlySet<string> | null {
     const { lookRoundMs } = this.#parts;
     const { size } = this.#policies;
     const passedMs = this.#lookedAtNs === null ? Infinity : msBetween(this.#lookedAtNs, nowNs);
     const count = passedMs >= lookRoundMs ? size : Math.ceil((size * passedMs) / lookRoundMs);
-    if (count < Math.min(size, LEAST_LOOKS)) return NO_LOOKS;
+    const isTurn = passedMs >= lookRoundMs || (size > 0 && count >= Math.min(size, LEAST_LOOKS));
+    if (!isTurn) return null;
     this.#lookedAtNs = nowNs;
     const ids = [...this.#policies.keys()];
     const turn = Array.from({ length: count }, (_, index) => ids[(this.#cursor + index) % size]!);
