@@ -48,6 +48,7 @@ const NOT_RUN: Readonly<Record<string, string>> = {
   'npm run bench:accuracy': 'it takes minutes, and both CPUs: nothing that a test may do',
   'npm run bench:overhead': 'it takes minutes, and both CPUs: nothing that a test may do',
   'npm run torture -- --share 0.05': TORTURE,
+  'npm run torture -- --share 0.1 test/kernel/torture-overload.test.ts test/kernel/torture-sensor.test.ts': TORTURE,
   'npm run torture -- --seed 77 test/kernel/torture-kill.test.ts': TORTURE,
   'sudo tailgov measure --blocks 20 --block 5min': MEASURE,
 };
