@@ -8,6 +8,7 @@ import { savingsLines, savingsReport } from '../study/measure/savings-report.ts'
 import { controlClient, ControlError } from '../telemetry/control-client.ts';
 import { durationOption } from './duration-option.ts';
 import { controlSocketIn, runtimeOption } from './runtime-directory.ts';
+import { untilEnded } from './until-ended.ts';
 import { wholeNumber } from './whole-number.ts';
 
 /** A look at the energy counters is up to a second old. */
@@ -46,14 +47,7 @@ async function measure(options: Options): Promise<void> {
   if (warmupMs >= blockMs) {
     throw new UsageError(`--warmup ${warmupMs / 1000}s: expected less than a block (--block ${blockMs / 1000}s)`);
   }
-  const ending = new AbortController();
-  const end = (why: string) => ending.abort(new Error(why));
-  const onSignal = (signal: NodeJS.Signals) => end(`received ${signal}`);
-  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
-  for (const signal of signals) process.on(signal, onSignal);
-  // Whoever read our progress has gone: first of all the daemon is to govern again.
-  process.stderr.on('error', () => end('nobody reads what is said'));
-  try {
+  await untilEnded(async (ended) => {
     const measurement = await measureSavings({
       daemon: controlClient(controlSocketIn(runtime)),
       random: new Random(options.seed ?? systemClock.wallMs() % MOST_SEED, 'order of blocks'),
@@ -62,7 +56,7 @@ async function measure(options: Options): Promise<void> {
       blockMs,
       warmupMs,
       ...(service === undefined ? {} : { service }),
-      signal: ending.signal,
+      signal: ended,
       onBlock: ({ arm, power }, count) => {
         const watts = power === null ? '' : `, ${power.watts.toFixed(1)} W ${power.origin.source}`;
         process.stderr.write(`block ${count} of ${2 * pairs}: ${arm === 'full' ? 'full speed' : arm}${watts}\n`);
@@ -77,7 +71,5 @@ async function measure(options: Options): Promise<void> {
       );
     }
     if (measurement.pairs.length === 0) process.exitCode = 1;
-  } finally {
-    for (const signal of signals) process.off(signal, onSignal);
-  }
+  });
 }

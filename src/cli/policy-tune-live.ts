@@ -11,6 +11,7 @@ import { controlClient, ControlError } from '../telemetry/control-client.ts';
 import { packageVersion } from './package-root.ts';
 import { controlSocketIn } from './runtime-directory.ts';
 import { describedPolicy, refuseOverwriting, tunablePolicy } from './tunable-policy.ts';
+import { untilEnded } from './until-ended.ts';
 
 export interface TuneLiveOptions {
   readonly live: string;
@@ -43,33 +44,27 @@ export async function tunePolicyLive(options: TuneLiveOptions): Promise<void> {
   const { start, searched, textOf } = tunablePolicy(original, original);
   const bounded = boundedBy(options.bounds ?? [], searched, start);
 
-  const ending = new AbortController();
-  const end = (why: string) => ending.abort(new Error(why));
-  const onSignal = (signal: NodeJS.Signals) => end(`received ${signal}`);
-  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
-  for (const signal of signals) process.on(signal, onSignal);
-  // Whoever read our progress has gone: first of all the original policy is to govern again.
-  process.stderr.on('error', () => end('nobody reads what is said'));
   const directory = mkdtempSync(join(tmpdir(), 'tailgov-tune-'));
   try {
     const candidates = 1 + bounded.reduce((sum, { values }) => sum + values.length, 0);
     const longest = formatNs((2 * candidates - 1) * blockMs * NS_PER_MS);
     process.stderr.write(`up to ${candidates} candidates in blocks of ${blockMs / 1000} s: at most ${longest}\n`);
     let written = 0;
-    const tuning = await tuneLive({
-      ...{ daemon, service, searched: bounded, start, original, blockMs, warmupMs, limit, signal: ending.signal },
-      write(parameters) {
-        const file = join(directory, `candidate-${++written}.yaml`);
-        writeFileSync(file, textOf(parameters), { mode: 0o600 });
-        return file;
-      },
-      sleep: async (ms, signal) => void (await sleep(ms, undefined, signal === undefined ? {} : { signal })),
-      onTried: (tried) => process.stderr.write(`${triedLine(tried, bounded)}\n`),
+    await untilEnded(async (ended) => {
+      const tuning = await tuneLive({
+        ...{ daemon, service, searched: bounded, start, original, blockMs, warmupMs, limit, signal: ended },
+        write(parameters) {
+          const file = join(directory, `candidate-${++written}.yaml`);
+          writeFileSync(file, textOf(parameters), { mode: 0o600 });
+          return file;
+        },
+        sleep: async (ms, signal) => void (await sleep(ms, undefined, signal === undefined ? {} : { signal })),
+        onTried: (tried) => process.stderr.write(`${triedLine(tried, bounded)}\n`),
+      });
+      conclude(tuning, { ...options, original, start, textOf, output });
     });
-    conclude(tuning, { ...options, original, start, textOf, output });
   } finally {
     rmSync(directory, { recursive: true, force: true });
-    for (const signal of signals) process.off(signal, onSignal);
   }
 }
 

@@ -3,31 +3,10 @@ import { Histogram } from '../../src/core/histogram.ts';
 import type { RequestUnit, Snapshot, UnitFigures } from '../../src/core/sensor.ts';
 import { unitFigures } from '../../src/sensor/figures-by-unit.ts';
 import { mergeSnapshots } from '../../src/sensor/merge-snapshots.ts';
+import { snapshotOf } from '../loop/support.ts';
 
-function snapshot(more: Partial<Snapshot>): Snapshot {
-  return {
-    target: 'a',
-    method: 'simulated',
-    unit: 'turn',
-    atNs: 0n,
-    windowNs: 0,
-    health: 'active',
-    arrivals: 0,
-    requests: 0,
-    overSlo: 0,
-    abandoned: 0,
-    unsolicited: 0,
-    dropped: 0,
-    inFlight: 0,
-    oldestInFlightNs: 0,
-    latency: new Histogram(),
-    socketWait: new Histogram(),
-    handlingTime: new Histogram(),
-    cpuTimeNs: null,
-    busiestThreadRatio: null,
-    ...more,
-  };
-}
+const snapshot = (more: Partial<Snapshot>) =>
+  snapshotOf(0, 0, { windowNs: 0, health: 'active', cpuTimeNs: null, busiestThreadRatio: null, ...more });
 
 it('mergeSnapshots() adds counts and histograms up and keeps the later state', () => {
   const earlier = snapshot({

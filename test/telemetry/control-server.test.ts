@@ -7,32 +7,14 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { controlClient } from '../../src/telemetry/control-client.ts';
 import { UsageError } from '../../src/core/errors.ts';
 import { startControlServer, type ControlTarget } from '../../src/telemetry/control-server.ts';
-import type { DaemonStatus } from '../../src/telemetry/daemon-status.ts';
 import type { DaemonTotals } from '../../src/telemetry/daemon-totals.ts';
-
-const status: DaemonStatus = {
-  version: '1.2.3',
-  pid: 4711,
-  startedAt: '2026-01-01T00:00:00.000Z',
-  state: 'governing',
-  pauseEnds: null,
-  mode: 'govern',
-  config: '/etc/tailgov/tailgov.yaml',
-  sysfs: '/sys',
-  loop: null,
-  ticks: { count: 0, missed: 0, faults: 0 },
-  changes: { made: 0, refused: 0, refusal: null, needsRestart: [], policies: [] },
-  http2: {},
-  power: null,
-  metrics: null,
-  last: null,
-};
+import { STATUS } from './metrics-support.ts';
 
 let folder: string;
 let socketPath: string;
 let server: Server | undefined;
 const totals: DaemonTotals = {
-  startedAt: status.startedAt,
+  startedAt: STATUS.startedAt,
   state: 'governing',
   mode: 'govern',
   atMs: 7,
@@ -41,7 +23,7 @@ const totals: DaemonTotals = {
 };
 const calls: string[] = [];
 const target: ControlTarget = {
-  status: () => status,
+  status: () => STATUS,
   ticksAfter: (tick) => {
     calls.push(`after ${tick}`);
     return [];
@@ -84,7 +66,7 @@ describe('the control socket', () => {
     server = await startControlServer(socketPath, target);
     expect(statSync(socketPath).mode & 0o777).toBe(0o600);
     const client = controlClient(socketPath);
-    expect(await client.status()).toEqual(status);
+    expect(await client.status()).toEqual(STATUS);
     expect(await client.totals()).toEqual(totals);
     expect(await client.ticksAfter(41)).toEqual([]);
     expect((await client.pause()).state).toBe('governing');
