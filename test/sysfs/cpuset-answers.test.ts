@@ -1,6 +1,6 @@
 /** The table of writes to cpusets, against the mock and, where this machine has version 1 and we are root, against its kernel. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { accessSync, constants, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import { accessSync, constants, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { MemoryTree } from '../../src/sysfs/memory-tree.ts';
@@ -64,6 +64,8 @@ function unavailable(): string {
   } catch {
     return 'no cpuset of version 1 that we may write';
   }
+  const others = readdirSync('/sys/fs/cgroup/cpuset', { withFileTypes: true }).filter((entry) => entry.isDirectory());
+  if (others.length > 0) return `no cpuset can be exclusive beside ${others.map(({ name }) => name).join(', ')}`;
   const cpus = readFileSync('/sys/fs/cgroup/cpuset/cpuset.cpus', 'utf8').trim();
   return cpus === '0-1' ? '' : `this machine has CPUs ${cpus}, the table is for 0-1`;
 }
