@@ -6,7 +6,7 @@ import { type HeldEvidence, holdEvidence, noEvidence, withEvidence } from './hel
 import { lowestLevel } from './lowest-level.ts';
 import { percent } from './percent.ts';
 import { followSaturation, neverSaturated, type Saturation } from './saturation.ts';
-import { learnService, nothingLearned, type ServiceEstimate, tailAt } from './service-estimate.ts';
+import { canFollowQueue, learnService, nothingLearned, type ServiceEstimate, tailAt } from './service-estimate.ts';
 
 /** What the service was doing at the last step. */
 type Situation =
@@ -102,7 +102,8 @@ export function guardedController<LawState>(
         : wasMoved
           ? resume(input, state)
           : govern(input, state, service, Math.max(saturation.floor, room), room > 0);
-    const boost = effect?.kind === 'futile' || law.foresees === true ? null : boostFor(given, state);
+    const follows = law.foresees === true && canFollowQueue(given.slo);
+    const boost = effect?.kind === 'futile' || follows ? null : boostFor(given, state);
     const level = clamp(Math.max(active.level, boost?.level ?? 0));
     const note = noteOn(effect, input);
     return {

@@ -9,7 +9,14 @@ import { meanLevel } from './level-history.ts';
 import { percent } from './percent.ts';
 import { followSpending, isCounted, type Spending, spendingFrom, UNSETTLED_MARGIN } from './spending.ts';
 import { lowestLevel } from './lowest-level.ts';
-import { demandNow, learnService, nothingLearned, type ServiceEstimate, tailAt } from './service-estimate.ts';
+import {
+  canFollowQueue,
+  demandNow,
+  learnService,
+  nothingLearned,
+  type ServiceEstimate,
+  tailAt,
+} from './service-estimate.ts';
 
 const parameters = z.strictObject({
   budget: z
@@ -60,6 +67,9 @@ const NEW_MARGIN = -0.1;
 /** A prediction is trusted down to this share of the level that was measured, and is checked there before it goes further. */
 const LARGEST_DROP = 0.6;
 
+/** Where the queue cannot be followed, a level just above the load is one that a small error of the load puts below it. */
+const LOAD_ROOM = 1.1;
+
 /**
  * Predicts at every tick the tail of latency at every level, from what waits now, what arrives, and how long requests are
  * handled (`service-estimate.ts`), and takes the cheapest level that meets the SLO. What waits is looked at every time, so that the level follows the
@@ -87,7 +97,9 @@ export function modelLaw(p: ModelParameters): GuardedLaw<ModelState> {
     }
     const sure = (isCounted(state.spending, slo) ? sureShare : certainShare)(observation, slo, p.confidence);
     const lowest = LARGEST_DROP * meanLevel(state.service.history, appliedLevel);
-    const cheapest = (targetNs: number) => lowestLevel(limits, (level) => predictedNs(input, state, level) <= targetNs);
+    const floor = canFollowQueue(slo) ? limits.min : Math.min(limits.max, LOAD_ROOM * (state.service.load.load ?? 0));
+    const suffices = (targetNs: number) => (level: Level) => predictedNs(input, state, level) <= targetNs;
+    const cheapest = (targetNs: number) => Math.max(floor, lowestLevel(limits, suffices(targetNs)));
     const up = cheapest(slo.latencyNs);
     // The first look at utilisation takes a second; without it the load is a guess.
     const blind = observation.utilization === null && state.sinceStartMs < FIRST_LOOK_MS;

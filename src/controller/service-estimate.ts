@@ -1,6 +1,6 @@
 import type { ControllerInput, Level } from '../core/controller.ts';
 import type { Slo } from '../core/slo.ts';
-import { NS_PER_S } from '../core/units.ts';
+import { NS_PER_MS, NS_PER_S } from '../core/units.ts';
 import { rateInFlight } from './arrival-rate.ts';
 import { busyShare } from './evidence.ts';
 import { type LevelHistory, meanLevel, remember } from './level-history.ts';
@@ -16,6 +16,8 @@ export interface ServiceEstimate {
   readonly workNs: number | null;
   /** The same of handling time at the SLO's quantile. */
   readonly tailWorkNs: number;
+  /** How much requests differ in work: the mean of its square ÷ the square of its mean. */
+  readonly variability: number;
   /** The mean of what no frequency changes: disks, downstreams, locks. */
   readonly restNs: number;
   /** What one request a second takes of full capacity: at 0.001, a thousand of them saturate it. */
@@ -27,6 +29,7 @@ export const nothingLearned: ServiceEstimate = {
   history: [],
   workNs: null,
   tailWorkNs: 0,
+  variability: 2,
   restNs: 0,
   loadPerRps: 0,
 };
@@ -36,8 +39,8 @@ const MOST_PARALLEL = 1024;
 const LOWEST_LEVEL = 0.001;
 /** A request that takes the whole service for an hour. */
 const MOST_LOAD_PER_RPS = 3600;
-/** Service times are taken to vary as exponential ones do: 1 + the square of their coefficient of variation. */
-const VARIABILITY = 2;
+/** A few requests among very many that hold up all of them. More of it is no more a queue than a series of accidents. */
+const MOST_VARIABILITY = 200;
 /** How far the prediction looks ahead, in latencies of the SLO: what waits longer is late anyhow, and by then it is seen. */
 const HORIZON_SLOS = 2;
 
@@ -46,6 +49,12 @@ function parallelismOf({ workNs, loadPerRps }: ServiceEstimate): number {
   if (workNs === null || loadPerRps <= 0) return 1;
   return Math.min(MOST_PARALLEL, Math.max(1, workNs / NS_PER_S / loadPerRps));
 }
+
+/** From what the kernel's alarm reports to the write that answers it, with room for a busy machine. */
+const ANSWER_NS = 2 * NS_PER_MS;
+
+/** Can the level follow the queue? Only where it takes longer to grow beyond the SLO than to be seen and answered. */
+export const canFollowQueue = (slo: Slo): boolean => slo.latencyNs >= ANSWER_NS;
 
 /** What there is to be served: how fast requests come, and how many are in flight now. */
 export interface Demand {
@@ -62,11 +71,11 @@ export function demandNow(service: ServiceEstimate, { observation, slo }: Contro
 /** The latency, in ns, at the SLO's quantile that is to be expected of what arrives next if the level were this one. */
 export function tailAt(service: ServiceEstimate, slo: Slo, level: Level, { rps, inFlight }: Demand): number {
   const speed = Math.max(LOWEST_LEVEL, level);
-  const { tailWorkNs, restNs, loadPerRps } = service;
+  const { tailWorkNs, variability, restNs, loadPerRps } = service;
   const queue = {
     backlogS: Math.max(0, inFlight - parallelismOf(service)) * loadPerRps,
     load: rps * loadPerRps,
-    loadDeviation: Math.sqrt(VARIABILITY * rps) * loadPerRps,
+    loadDeviation: Math.sqrt(variability * rps) * loadPerRps,
   };
   const waitNs = NS_PER_S * waitTailS(queue, slo.quantile, speed, (HORIZON_SLOS * slo.latencyNs) / NS_PER_S);
   return restNs + combinedTail(tailWorkNs / speed, waitNs);
@@ -74,19 +83,23 @@ export function tailAt(service: ServiceEstimate, slo: Slo, level: Level, { rps, 
 
 /** It is learned at the pace of so many requests, and no faster than in so many milliseconds. */
 const LEARNING_REQUESTS = 2000;
+/** Of the square of a time ten times as many have to be seen, for the rare long ones weigh most. */
+const VARYING_REQUESTS = 20_000;
 const LEARNING_MS = 1000;
 
 /** @param learning a multiple of the usual pace */
 export function learnService(before: ServiceEstimate, input: ControllerInput, learning = 1): ServiceEstimate {
   const { observation, elapsedMs, appliedLevel } = input;
-  const { handlingTimeNs, handlingQuantileNs, demandNs, throughputRps } = observation;
+  const { handlingTimeNs, handlingQuantileNs, handlingVariability, demandNs, throughputRps } = observation;
   const history = remember(before.history, appliedLevel, elapsedMs, observation.windowMs);
   const load = observeLoad(before.load, input);
   const seen = { ...before, history, load };
   if (handlingTimeNs === null || handlingQuantileNs === null || throughputRps <= 0) return seen;
 
-  const pace = Math.min(observation.latest.requests / LEARNING_REQUESTS, elapsedMs / LEARNING_MS);
-  const weight = -Math.expm1(-learning * pace);
+  const weightOf = (many: number) =>
+    -Math.expm1(-learning * Math.min(observation.latest.requests / many, elapsedMs / LEARNING_MS));
+  const weight = weightOf(LEARNING_REQUESTS);
+  const varies = handlingVariability ?? before.variability;
   const blend = (known: number, now: number) => (before.workNs === null ? now : known + (now - known) * weight);
   const level = Math.max(LOWEST_LEVEL, meanLevel(history, appliedLevel));
   // Where the CPU time is not known, all of the handling time is taken to depend on frequency: slower is then worse than it is.
@@ -97,6 +110,9 @@ export function learnService(before: ServiceEstimate, input: ControllerInput, le
     ...seen,
     workNs: blend(before.workNs ?? 0, cpuNs * level),
     tailWorkNs: blend(before.tailWorkNs, Math.max(0, handlingQuantileNs - restNs) * level),
+    // Few requests vary less than many: it is not taken from the first, as the others are.
+    variability:
+      before.variability + (Math.min(MOST_VARIABILITY, varies) - before.variability) * weightOf(VARYING_REQUESTS),
     restNs,
     loadPerRps: Math.min(MOST_LOAD_PER_RPS, load.perRps ?? blend(before.loadPerRps, guessed)),
   };

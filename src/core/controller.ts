@@ -21,6 +21,8 @@ export interface Observation {
   readonly handlingTimeNs: number | null;
   /** Handling time at the SLO's quantile over the gathered window; null when nothing completed in it. */
   readonly handlingQuantileNs: number | null;
+  /** How much handling times vary over the gathered window: `Histogram.variability`; null when nothing completed in it. */
+  readonly handlingVariability: number | null;
   /** Of the last tick alone: what a burst shows first. */
   readonly latest: {
     readonly windowMs: number;

@@ -154,6 +154,23 @@ export class Histogram {
     return 0;
   }
 
+  /**
+   * How much the times vary: the mean of their squares ÷ the square of their mean, which is 1 for a constant and 2 for an
+   * exponential distribution. From the middles of the buckets; 1 when empty.
+   */
+  get variability(): number {
+    let sum = 0;
+    let squares = 0;
+    for (let bucket = 0; bucket < BUCKETS; bucket++) {
+      const count = this.counts[bucket]!;
+      if (count <= 0) continue;
+      const middle = (bucketLowNs(bucket) + bucketHighNs(bucket)) / 2;
+      sum += count * middle;
+      squares += count * middle * middle;
+    }
+    return sum <= 0 ? 1 : Math.max(1, (squares * this.#count) / (sum * sum));
+  }
+
   /** How many recorded times lie in buckets wholly above `ns`: a lower bound for the exact count. */
   countAbove(ns: number): number {
     let above = 0;

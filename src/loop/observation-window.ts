@@ -123,6 +123,7 @@ function observationOf(gathered: Gathered, latest: Snapshot, slo: Slo, alarmed: 
     socketWaitNs: means.socketWaitNs,
     handlingTimeNs: means.handlingTimeNs,
     handlingQuantileNs: handlingTime.count > 0 ? handlingTime.quantileNs(slo.quantile) : null,
+    handlingVariability: handlingTime.count > 0 ? handlingTime.variability : null,
     latest: {
       windowMs: latest.windowNs / NS_PER_MS,
       arrivals: latest.arrivals,

@@ -34,6 +34,14 @@ describe('modelLaw()', () => {
     expect(stepMany(100, 0.5, late).level).toBeGreaterThan(0.5);
   });
 
+  it('keeps more room where few requests are much longer than the others', () => {
+    const busy = { demandNs: NS_PER_MS, throughputRps: 3000, requests: 3000, utilization: 0.9 };
+    const latest = { windowMs: 100, arrivals: 300, requests: 300, overSlo: 0, quantileNs: 10 * NS_PER_MS };
+    const levelFor = (handlingVariability: number) =>
+      stepMany(300, 0.6, { ...busy, latest, handlingVariability }).level;
+    expect(levelFor(50)).toBeGreaterThan(levelFor(1.5) * 1.02);
+  });
+
   it('goes down, but never to less than three fifths of what was measured', () => {
     const easy = { quantileNs: NS_PER_MS, handlingTimeNs: NS_PER_MS / 4, socketWaitNs: 0, utilization: 0.05 };
     expect(stepMany(1, 1, easy).level).toBeCloseTo(0.6, 9);

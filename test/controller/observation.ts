@@ -18,6 +18,7 @@ export function observation(changes: Partial<Observation> = {}): Observation {
     socketWaitNs: 2 * NS_PER_MS,
     handlingTimeNs: 2 * NS_PER_MS,
     handlingQuantileNs: 8 * NS_PER_MS,
+    handlingVariability: 2,
     latest: { windowMs: 100, arrivals: 30, requests: 30, overSlo: 0, quantileNs: 10 * NS_PER_MS },
     inFlight: 1,
     oldestInFlightNs: NS_PER_MS,

@@ -24,6 +24,7 @@ const anyInput: fc.Arbitrary<ControllerInput> = fc
       quantileNs: maybe(ns),
       medianNs: maybe(ns),
       handlingQuantileNs: maybe(ns),
+      handlingVariability: maybe(fc.double({ min: 1, max: 1e6, noNaN: true })),
       socketWaitNs: maybe(ns),
       handlingTimeNs: maybe(ns),
       latest: fc.record({

@@ -161,6 +161,26 @@ describe('Histogram', () => {
   });
 });
 
+describe('Histogram.variability', () => {
+  test('is the mean square over the squared mean, as near as buckets are', () => {
+    fc.assert(
+      fc.property(timesNs, (times) => {
+        const long = times.map((ns) => ns + 1000);
+        const mean = long.reduce((sum, ns) => sum + ns, 0) / long.length;
+        const square = long.reduce((sum, ns) => sum + ns ** 2, 0) / long.length;
+        const { variability } = Histogram.of(long);
+        expect(variability).toBeGreaterThan((square / mean ** 2) * 0.9);
+        expect(variability).toBeLessThan((square / mean ** 2) * 1.1);
+      }),
+    );
+  });
+
+  test('is 1 where nothing varies, and nothing is there', () => {
+    expect(Histogram.of([5_000_000, 5_000_000]).variability).toBeCloseTo(1, 9);
+    expect(new Histogram().variability).toBe(1);
+  });
+});
+
 describe('Histogram.subtract()', () => {
   test('takes out what add() put in', () => {
     fc.assert(

@@ -73,6 +73,7 @@ export function tickReport(facts: TickFacts): TickReport {
           quantileNs,
           medianNs: quantileNs === null ? null : quantileNs / 2,
           handlingQuantileNs: quantileNs === null ? null : quantileNs / 2,
+          handlingVariability: quantileNs === null ? null : 2,
           socketWaitNs: quantileNs === null ? null : 250_000,
           handlingTimeNs: quantileNs === null ? null : 900_000,
           latest: { windowMs: 100, arrivals: 10, requests: 10, overSlo: 0, quantileNs },

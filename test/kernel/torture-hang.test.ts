@@ -69,14 +69,13 @@ describe('an operation that hangs', () => {
       // A reader lets the writer go.
       const reader = openSync(pipe.hung, constants.O_RDONLY | constants.O_NONBLOCK);
       await until(
-        'it ticks again',
-        async () => (await bench.client.status()).ticks.count > before.count + 5,
+        'it ticks again, and tells what it has missed',
+        async () => (await bench.client.status()).ticks.missed > before.missed,
         PATIENCE_MS,
       );
       const { pid, state, ticks } = await bench.client.status();
       closeSync(reader);
       expect([pid, state]).toEqual([daemon.process.pid, 'governing']);
-      expect(ticks.missed).toBeGreaterThan(before.missed);
       daemon.process.kill('SIGTERM');
       expect(await daemon.exited, daemon.output()).toBe(0);
       expect(bench.controls()).toEqual(original);

@@ -54,6 +54,7 @@ export function tickOf(
       quantileNs: null,
       medianNs: null,
       handlingQuantileNs: null,
+      handlingVariability: null,
       socketWaitNs: null,
       handlingTimeNs: null,
       latest: { windowMs: 100, arrivals: 0, requests: 0, overSlo: 0, quantileNs: null },
