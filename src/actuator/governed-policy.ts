@@ -46,6 +46,8 @@ interface Held {
   settling: boolean;
   /** What it showed before the write that settles. */
   before: string | null;
+  /** What was written right before it, for the kernel to see a change; null where that was not needed. */
+  passing: string | null;
 }
 
 /** Whoever wrote is let have a file. */
@@ -94,6 +96,7 @@ export class GovernedPolicy {
         shown,
         settling: true,
         before: shown,
+        passing: null,
       });
     }
     surroundings.limits.throttling.watch(info);
@@ -175,7 +178,8 @@ export class GovernedPolicy {
     if (appliedKhz === this.#targetKhz || (shown.wrote !== null && shown.shown === shown.wrote)) return made(done);
     // Not applied yet, it seems; had a limit been in force before, it would be that.
     const limited = this.#surroundings.disturbances.has('limit', this.#path(shownIn));
-    const pending = this.#writes > 0 && shown.settling && shown.shown === shown.before && !limited;
+    const isOld = shown.shown === shown.before || (shown.passing !== null && shown.shown === shown.passing);
+    const pending = this.#writes > 0 && shown.settling && isOld && !limited;
     if (pending && this.#targetKhz !== null) return { ...made('applied'), appliedKhz: this.#targetKhz };
     return made('clamped', `wrote ${this.#targetKhz}, reads ${shown.shown}`);
   }
@@ -211,7 +215,8 @@ export class GovernedPolicy {
       } else if (held.settling && isRange(file)) {
         held.shown = shown;
         held.settling = false;
-        this.#noteLimit(file, held, shown);
+        if (shown === held.wrote) this.#undisturbed(file);
+        else this.#noteLimit(file, held, shown);
       } else {
         this.#deviates(file, held, shown);
         // Under another governor the other files say nothing.
@@ -328,7 +333,7 @@ export class GovernedPolicy {
       return false;
     }
     this.#works(file, 'write');
-    Object.assign(held, { wrote: text, requested: text, settling: true, before: held.shown });
+    Object.assign(held, { wrote: text, requested: text, settling: true, before: held.shown, passing: another });
     return true;
   }
 

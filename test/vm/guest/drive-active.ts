@@ -66,7 +66,9 @@ function write(path: string, text: string): void {
 function drive(method: FrequencyMethod): ActiveReport {
   operate();
   const before = see();
-  const actuator = createCpufreqActuator({ tree, journalPath: '/run/tailgov-test/journal', method });
+  // Each step is to show what became of the controls before it, and takes no second.
+  const lookRoundMs = 0;
+  const actuator = createCpufreqActuator({ tree, journalPath: '/run/tailgov-test/journal', method, lookRoundMs });
   actuator.engage();
   const steps: (Seen & { applied: Applied })[] = [];
   const apply = (level: number) => {

@@ -69,6 +69,8 @@ function drive(method: FrequencyMethod): DriveReport {
   const before = snapshot();
   const log: string[] = [];
   const actuator = createCpufreqActuator({
+    // Each step is to show what became of the controls before it, and takes no second.
+    lookRoundMs: 0,
     tree,
     journalPath: '/run/tailgov-test/journal',
     method,
