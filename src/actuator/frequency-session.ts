@@ -126,8 +126,9 @@ export class FrequencySession {
     const journaled = new Set(this.#records.map(({ control }) => control));
     const hasOriginals = ({ id }: PolicyInfo) =>
       originalFiles(method).every((file) => journaled.has(`${policyDirectory(id)}/${file}`));
+    // A read that failed since may have left one without what the method needs: it is looked for like one that comes later.
     const policies = policiesOf(this.#domains)
-      .filter(hasOriginals)
+      .filter((info) => hasOriginals(info) && offers(method, info))
       .map((info) => this.#govern(info));
     for (const policy of policies) policy.aim(policy.info.allowedMaxKhz, false);
     for (const policy of policies) policy.outcome();

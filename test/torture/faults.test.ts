@@ -239,6 +239,14 @@ describe('an operation that fails', () => {
       'energy_performance_preference',
       'EIO',
     ],
+    [
+      'preferences that cannot be read are not written as something else',
+      'epp',
+      'leave',
+      'engage',
+      'energy_performance_available_preferences',
+      'EIO',
+    ],
   ] as const)('%s', (_, method, boost, phase, file, errno) => {
     for (const machine of GOVERNED_MACHINES.filter((each) => each.method === method && each.boost === boost)) {
       attack(machine, { phase, operation: 'read', path: `${CPUFREQ}/policy1/${file}` }, errno, 1);
