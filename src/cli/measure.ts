@@ -29,7 +29,7 @@ interface Options {
 export function measureCommand(): Command {
   return new Command('measure')
     .description(
-      'what governing saves on the live service, and what it costs in latency: governs and pauses (full speed) by turns. Governing is resumed in the end, at Ctrl-C too',
+      'what governing saves on the live service, and what it costs in latency: governs and pauses (full speed) by turns. Its pause ends with it, at Ctrl-C too',
     )
     .addOption(runtimeOption())
     .option('--blocks <n>', 'blocks of either kind', (text) => wholeNumber('--blocks', text, 1, MOST_PAIRS), 10)
@@ -50,6 +50,7 @@ async function measure(options: Options): Promise<void> {
   await untilEnded(async (ended) => {
     const measurement = await measureSavings({
       daemon: controlClient(controlSocketIn(runtime)),
+      holder: `measure-${process.pid}`,
       random: new Random(options.seed ?? systemClock.wallMs() % MOST_SEED, 'order of blocks'),
       sleep: async (ms, signal) => void (await sleep(ms, undefined, signal === undefined ? {} : { signal })),
       pairs,

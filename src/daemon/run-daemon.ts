@@ -25,8 +25,8 @@ import { claimMachine } from './claim-machine.ts';
 import { collectGarbageAlone, garbageCollector } from './collect-garbage.ts';
 import { DaemonTelemetry } from './daemon-telemetry.ts';
 import type { FromLoop, LoopThreadData, TicksMessage, ToLoop } from './loop-messages.ts';
-import { Lease } from './lease.ts';
 import { makeOwnDirectory } from './own-directory.ts';
+import { Pauses } from './pauses.ts';
 import { Reloader } from './reloader.ts';
 import { serviceManager, type ServiceManager } from './service-manager.ts';
 import { statusLine } from './status-line.ts';
@@ -59,8 +59,8 @@ const MOST_GUARDIANS = 5;
 /** The start and a change of the config leave garbage: it is cleared away so long afterwards, for all changes meanwhile. */
 const TIDY_AFTER_MS = 1000;
 /**
- * The young generation holds what the loop allocates from one collection to the next, some 100 KB a second. The old one is a bound for what goes wrong,
- * far above the 11 MB that were seen in use with one service.
+ * The young generation holds what the loop allocates from one collection to the next, some 100 KB a second. The old one is a
+ * bound for what goes wrong, far above the 11 MB that were seen in use with one service.
  */
 const LOOP_HEAP = { maxYoungGenerationSizeMb: 6, maxOldGenerationSizeMb: 256 };
 
@@ -127,17 +127,18 @@ class Daemon implements ControlTarget {
   readonly #manager: ServiceManager;
   readonly #telemetry: DaemonTelemetry;
   #nextId = 0;
-  #state: DaemonStatus['state'] = 'starting';
+  /** Of the daemon itself; whether it is paused, the pauses tell. */
+  #state: 'starting' | 'governing' | 'stopping' = 'starting';
   #identity: LoopIdentity | null = null;
   #missed = 0;
   #worker: Worker | undefined;
   #guardian: Guardian | undefined;
   #guardiansLost = 0;
-  /** Of a pause that ends by itself. */
-  readonly #pause = new Lease(systemClock, () => this.#pauseOver());
+  readonly #pauses = new Pauses(systemClock, () => this.#pausesOver());
   readonly #collectGarbage = garbageCollector();
   #tidying: NodeJS.Timeout | undefined;
   #finish: (exitCode: number) => void = () => {};
+  #finished = false;
 
   constructor(options: DaemonOptions, loader: ConfigLoader, running: LoadedConfig) {
     this.#options = options;
@@ -174,7 +175,12 @@ class Daemon implements ControlTarget {
   }
 
   async run(server: Server): Promise<number> {
-    const finished = new Promise<number>((resolve) => (this.#finish = resolve));
+    const finished = new Promise<number>((resolve) => {
+      this.#finish = (exitCode) => {
+        this.#finished = true;
+        resolve(exitCode);
+      };
+    });
     const onSignal = (signal: NodeJS.Signals) => this.#stop(`received ${signal}`);
     const onHangUp = () => void this.#reload();
     process.on('SIGINT', onSignal).on('SIGTERM', onSignal).on('SIGHUP', onHangUp);
@@ -196,7 +202,7 @@ class Daemon implements ControlTarget {
       clearInterval(watch);
       clearTimeout(limit);
       clearTimeout(this.#tidying);
-      this.#pause.drop();
+      this.#pauses.end(null);
       process.off('SIGINT', onSignal).off('SIGTERM', onSignal).off('SIGHUP', onHangUp);
       this.#reloader.close();
       this.#telemetry.close();
@@ -217,8 +223,8 @@ class Daemon implements ControlTarget {
       version: this.#options.version,
       pid: process.pid,
       startedAt: this.#startedAt.toISOString(),
-      state: this.#state,
-      pauseEnds: this.#pause.endsAt?.toISOString() ?? null,
+      state: this.#shownState,
+      pauseEnds: this.#pauses.endsAt?.toISOString() ?? null,
       mode: modeOf(this.#options),
       config: this.#options.configFile,
       sysfs: this.#options.sysfsRoot,
@@ -241,35 +247,40 @@ class Daemon implements ControlTarget {
     await this.#catchUp();
     return {
       startedAt: this.#startedAt.toISOString(),
-      state: this.#state,
+      state: this.#shownState,
       mode: modeOf(this.#options),
       atMs: this.#history.last?.atMs ?? null,
       ...this.#telemetry.totals,
     };
   }
 
-  /** A pause that lasts is not shortened by one that ends by itself. */
-  async pause(forMs: number | null): Promise<void> {
-    const renewed = this.#state === 'paused' && this.#pause.held;
-    const lasts = forMs === null || (this.#state === 'paused' && !renewed);
+  get #shownState(): DaemonStatus['state'] {
+    return this.#state === 'governing' && this.#pauses.any ? 'paused' : this.#state;
+  }
+
+  async pause(forMs: number | null, by: string | null): Promise<void> {
+    this.#assertGoverns();
+    const isNews = this.#pauses.hold(by, forMs);
     await this.#ask({ type: 'pause' });
-    this.#state = 'paused';
-    if (lasts) this.#pause.drop();
-    else this.#pause.hold(forMs);
     this.#manager.status(this.#statusLine());
-    if (!renewed || lasts) this.#log.info(`paused: full speed ${lasts ? 'until resumed' : `for ${forMs / 1000} s`}`);
+    const until = forMs === null ? 'until resumed' : `for ${forMs / 1000} s`;
+    if (isNews) this.#log.info(`paused${by === null ? '' : ` by ${by}`}: full speed ${until}`);
   }
 
-  #pauseOver(): void {
-    if (this.#state !== 'paused') return;
+  async resume(by: string | null): Promise<void> {
+    this.#assertGoverns();
+    if (!this.#pauses.end(by) || this.#pauses.any) return;
+    await this.#governAgain();
+  }
+
+  #pausesOver(): void {
+    if (this.#state !== 'governing') return;
     this.#log.info('the pause has lasted as long as it was asked for');
-    this.resume().catch((error: unknown) => this.#log.error(`governing again failed: ${messageOf(error)}`));
+    this.#governAgain().catch((error: unknown) => this.#log.error(`governing again failed: ${messageOf(error)}`));
   }
 
-  async resume(): Promise<void> {
+  async #governAgain(): Promise<void> {
     await this.#ask({ type: 'resume' });
-    this.#pause.drop();
-    this.#state = 'governing';
     this.#manager.status(this.#statusLine());
     this.#log.info('resumed');
   }
@@ -284,7 +295,7 @@ class Daemon implements ControlTarget {
 
   async #reload(): Promise<void> {
     // While it starts the files have just been read, and are looked at again as soon as it governs.
-    if (this.#state !== 'governing' && this.#state !== 'paused') return;
+    if (this.#state !== 'governing') return;
     this.#manager.reloading();
     await this.#reloader.reload('received SIGHUP');
     this.#manager.ready(this.#statusLine());
@@ -292,19 +303,21 @@ class Daemon implements ControlTarget {
 
   /** Resolves when the loop has done it; rejects when it could not, and nothing has changed. */
   #ask(question: { type: 'pause' | 'resume' | 'tell' } | { type: 'change'; sources: ConfigSources }): Promise<void> {
-    if (this.#state !== 'governing' && this.#state !== 'paused') {
-      return Promise.reject(new Error(`the daemon is ${this.#state}: try again when it governs`));
-    }
-    const id = this.#nextId++;
     return new Promise((resolve, reject) => {
+      this.#assertGoverns();
+      const id = this.#nextId++;
       this.#waiting.set(id, (error) => (error === undefined ? resolve() : reject(new Error(error))));
       this.#send({ ...question, id });
     });
   }
 
+  #assertGoverns(): void {
+    if (this.#state !== 'governing') throw new Error(`the daemon is ${this.#state}: try again when it governs`);
+  }
+
   /** The loop holds ticks back for up to a second: whoever asks is told all of them. One that is stuck is not waited for. */
   async #catchUp(): Promise<void> {
-    if (this.#state !== 'governing' && this.#state !== 'paused') return;
+    if (this.#state !== 'governing') return;
     const limit = new AbortController();
     const told = this.#ask({ type: 'tell' }).finally(() => limit.abort());
     await Promise.race([told, sleep(LONGEST_CATCH_UP_MS, undefined, { signal: limit.signal }).catch(() => undefined)]);
@@ -330,9 +343,7 @@ class Daemon implements ControlTarget {
     this.#worker = new Worker(besideUs('loop-entry.js'), { workerData: data, resourceLimits: LOOP_HEAP });
     this.#worker.on('message', (message: FromLoop) => this.#receive(message));
     this.#worker.on('error', (error) => this.#loopDied(`the loop thread threw: ${error.stack ?? error.message}`));
-    this.#worker.on('exit', () => {
-      if (this.#state !== 'stopping') this.#loopDied('the loop thread ended');
-    });
+    this.#worker.on('exit', () => this.#loopDied('the loop thread ended'));
   }
 
   #receive(message: FromLoop): void {
@@ -410,8 +421,9 @@ class Daemon implements ControlTarget {
     this.#send({ type: 'stop' });
   }
 
+  /** Also while it stops: then it has not put back what it was to. */
   #loopDied(why: string): void {
-    if (this.#state === 'stopping') return;
+    if (this.#finished) return;
     this.#state = 'stopping';
     this.#manager.stopping(why);
     this.#log.fatal(why);

@@ -12,9 +12,14 @@ export interface ControlClient {
   status(): Promise<DaemonStatus>;
   ticksAfter(tick: number): Promise<readonly TickReport[]>;
   totals(): Promise<DaemonTotals>;
-  /** @param forMs governs again by itself after so long, unless asked again; absent: when it is told to */
-  pause(forMs?: number): Promise<DaemonStatus>;
-  resume(): Promise<DaemonStatus>;
+  /**
+   * Full speed until every holder has ended their pause.
+   * @param forMs ends by itself after so long, unless asked again; absent: when it is ended
+   * @param by whose it is, a program's name for itself; absent: an operator's
+   */
+  pause(forMs?: number, by?: string): Promise<DaemonStatus>;
+  /** @param by whose pause ends; absent: everybody's */
+  resume(by?: string): Promise<DaemonStatus>;
   /**
    * @param file an absolute path; `persist` writes it into the config
    * @param forMs what governed before comes back by itself after so long, unless asked again; absent: it does not
@@ -28,17 +33,23 @@ export function controlClient(socketPath: string): ControlClient {
     ticksAfter: async (tick) =>
       ((await ask(socketPath, 'GET', `/v1/ticks?after=${tick}`)) as { ticks: readonly TickReport[] }).ticks,
     totals: async () => (await ask(socketPath, 'GET', '/v1/totals')) as DaemonTotals,
-    pause: async (forMs) => {
-      const query = forMs === undefined ? '' : `?for=${Math.ceil(forMs)}ms`;
-      return (await ask(socketPath, 'POST', `/v1/pause${query}`)) as DaemonStatus;
-    },
-    resume: async () => (await ask(socketPath, 'POST', '/v1/resume')) as DaemonStatus,
+    pause: async (forMs, by) =>
+      (await ask(socketPath, 'POST', `/v1/pause${queryOf({ for: lifetime(forMs), by })}`)) as DaemonStatus,
+    resume: async (by) => (await ask(socketPath, 'POST', `/v1/resume${queryOf({ by })}`)) as DaemonStatus,
     swapPolicy: async (service, file, persist, forMs) => {
-      const query = new URLSearchParams({ service, file, persist: String(persist) });
-      if (forMs !== undefined) query.set('for', `${Math.ceil(forMs)}ms`);
-      return (await ask(socketPath, 'POST', `/v1/policy?${query.toString()}`)) as PolicySwap;
+      const query = queryOf({ service, file, persist: String(persist), for: lifetime(forMs) });
+      return (await ask(socketPath, 'POST', `/v1/policy${query}`)) as PolicySwap;
     },
   };
+}
+
+const lifetime = (ms: number | undefined) => (ms === undefined ? undefined : `${Math.ceil(ms)}ms`);
+
+function queryOf(parameters: Readonly<Record<string, string | undefined>>): string {
+  const given = Object.entries(parameters).flatMap(([key, value]): [string, string][] =>
+    value === undefined ? [] : [[key, value]],
+  );
+  return given.length === 0 ? '' : `?${new URLSearchParams(given).toString()}`;
 }
 
 const TIMEOUT_MS = 5000;

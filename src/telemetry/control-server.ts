@@ -13,11 +13,13 @@ export interface ControlTarget {
   ticksAfter(tick: number): readonly TickReport[] | Promise<readonly TickReport[]>;
   totals(): DaemonTotals | Promise<DaemonTotals>;
   /**
-   * Resolves when the machine is at full speed.
-   * @param forMs governs again by itself after so long, unless asked again; null: when it is told to
+   * Resolves when the machine is at full speed. It stays there until every holder has ended their pause.
+   * @param forMs ends by itself after so long, unless asked again; null: when it is ended
+   * @param by whose it is; null: an operator's
    */
-  pause(forMs: number | null): Promise<void>;
-  resume(): Promise<void>;
+  pause(forMs: number | null, by: string | null): Promise<void>;
+  /** @param by whose pause ends; null: everybody's */
+  resume(by: string | null): Promise<void>;
   /**
    * @param file an absolute path
    * @param persist writes the file's name into the config, so that it lasts past a restart
@@ -34,11 +36,11 @@ const ROUTES: Readonly<Record<string, Route>> = {
   'GET /v1/ticks': async (target, query) => ({ ticks: await target.ticksAfter(tickNumber(query.get('after'))) }),
   'GET /v1/totals': (target) => target.totals(),
   'POST /v1/pause': async (target, query) => {
-    await target.pause(lifetimeMs(query.get('for')));
+    await target.pause(lifetimeMs(query.get('for')), holder(query.get('by')));
     return target.status();
   },
-  'POST /v1/resume': async (target) => {
-    await target.resume();
+  'POST /v1/resume': async (target, query) => {
+    await target.resume(holder(query.get('by')));
     return target.status();
   },
   'POST /v1/policy': (target, query) => {
@@ -124,6 +126,11 @@ function lifetimeMs(text: string | null): number | null {
   const ms = (parseDurationNs(text) ?? 0) / NS_PER_MS;
   if (ms >= 1 && ms <= LONGEST_LIFETIME_MS) return ms;
   throw new BadRequest(`for=${text}: expected a time of 1ms to 24d, such as 30s`);
+}
+
+function holder(name: string | null): string | null {
+  if (name === null || /^[\w.-]{1,64}$/.test(name)) return name;
+  throw new BadRequest(`by=${name}: expected up to 64 letters, digits, dots, dashes and underscores`);
 }
 
 function tickNumber(text: string | null): number {

@@ -115,6 +115,24 @@ describe('tailgov measure', () => {
     expect(await stateOf()).toBe('paused');
   }, 150_000);
 
+  it('leaves an operator’s pause in force when it ends, and an operator’s resume ends its own', async () => {
+    const first = measure('--blocks', '50', '--block', '2s', '--warmup', '1s');
+    await until('it has paused the daemon', async () => (await stateOf()) === 'paused', 60_000);
+    await bench.client.pause();
+    expect([0, 1]).toContain(await first.exited);
+    expect(first.report().ended).toContain('somebody else has paused');
+    expect(await stateOf()).toBe('paused');
+    await bench.client.resume();
+    expect(await stateOf()).toBe('governing');
+
+    const second = measure('--blocks', '50', '--block', '20s', '--warmup', '1s');
+    await until('it has paused the daemon', async () => (await stateOf()) === 'paused', 60_000);
+    await bench.client.resume();
+    expect(await stateOf()).toBe('governing');
+    expect([0, 1]).toContain(await second.exited);
+    expect(second.report().ended).toContain('somebody else has paused or resumed it');
+  }, 150_000);
+
   it('ends when the daemon does, and refuses one that an operator has paused', async () => {
     await bench.client.pause();
     const refused = tailgov('measure', '--runtime', bench.runtime);

@@ -29,8 +29,11 @@ const target: ControlTarget = {
     return [];
   },
   totals: () => totals,
-  pause: (forMs) => Promise.resolve(void calls.push(`pause ${forMs}`)),
-  resume: () => Promise.reject(new Error('the daemon is starting: try again when it governs')),
+  pause: (forMs, by) => Promise.resolve(void calls.push(`pause ${forMs} by ${by}`)),
+  resume: (by) =>
+    by === null
+      ? Promise.reject(new Error('the daemon is starting: try again when it governs'))
+      : Promise.resolve(void calls.push(`resume by ${by}`)),
   swapPolicy: (service, file, persist, forMs) => {
     if (forMs !== null) calls.push(`swap for ${forMs}`);
     if (service !== 'web') return Promise.reject(new UsageError(`no service ${service} is governed: expected web`));
@@ -70,19 +73,32 @@ describe('the control socket', () => {
     expect(await client.totals()).toEqual(totals);
     expect(await client.ticksAfter(41)).toEqual([]);
     expect((await client.pause()).state).toBe('governing');
-    expect(calls).toEqual(['after 41', 'pause null']);
+    expect(calls).toEqual(['after 41', 'pause null by null']);
   });
 
   it('takes how long a pause is to last, and nothing that is no time', async () => {
     server = await startControlServer(socketPath, target);
     await controlClient(socketPath).pause(90_000);
-    expect(calls).toEqual(['pause 90000']);
+    expect(calls).toEqual(['pause 90000 by null']);
     for (const text of ['soon', '0s', '-1s', '25d', '']) {
       const answer = await raw(`POST /v1/pause?for=${text} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n`);
       expect(answer).toContain('400 Bad Request');
       expect(answer).toContain(`for=${text}: expected a time of 1ms to 24d, such as 30s`);
     }
-    expect(calls).toEqual(['pause 90000']);
+    expect(calls).toEqual(['pause 90000 by null']);
+  });
+
+  it('takes whose a pause is, and nothing that is no name', async () => {
+    server = await startControlServer(socketPath, target);
+    const client = controlClient(socketPath);
+    await client.pause(90_000, 'measure-1');
+    await client.resume('measure-1');
+    expect(calls).toEqual(['pause 90000 by measure-1', 'resume by measure-1']);
+    for (const name of ['', 'a b', 'x'.repeat(65)]) {
+      await expect(client.pause(undefined, name)).rejects.toThrow(`by=${name}: expected up to 64 letters`);
+      await expect(client.resume(name)).rejects.toThrow(`by=${name}: expected up to 64 letters`);
+    }
+    expect(calls).toHaveLength(2);
   });
 
   it('passes on why the daemon refuses', async () => {

@@ -6,6 +6,8 @@ import { blockBetween, type Arm, type Block } from './block.ts';
 
 export interface MeasureOptions {
   readonly daemon: Pick<ControlClient, 'totals' | 'pause' | 'resume'>;
+  /** What its pauses are known by, so that no other is ended: unlike that of any other program. */
+  readonly holder: string;
   readonly random: Random;
   /** Rejects when it is aborted. */
   readonly sleep: (ms: number, signal?: AbortSignal) => Promise<void>;
@@ -31,7 +33,7 @@ export interface Measurement {
   readonly pairs: readonly BlockPair[];
   /** Why it ended before its time; null where it did not. */
   readonly ended: string | null;
-  /** Why the daemon does not govern again; null where it does, or has gone and put its controls back. */
+  /** Why our pause could not be ended; null where it was, or the daemon has gone and put its controls back. */
   readonly notResumed: string | null;
 }
 
@@ -43,7 +45,8 @@ const RESUME_PAUSE_MS = 1000;
 /**
  * Lets a live daemon govern and pause (full speed) by turns, and takes down what either costs and gives. The load drifts;
  * two blocks next to each other see about the same of it, and their random order keeps a drift from favouring one arm.
- * Governing is resumed in the end, whatever happens; where this process is killed the pause ends soon after its block.
+ * Its own pause is ended in the end, whatever happens; where this process is killed that ends soon after its block. An
+ * operator's stays.
  *
  * @throws UsageError where there is nothing to compare: the daemon is paused, in a dry run, or does not govern the service
  */
@@ -85,9 +88,9 @@ function refuse({ state, mode, services }: DaemonTotals, service: string | undef
 }
 
 async function measureBlock(arm: Arm, start: DaemonTotals, options: MeasureOptions): Promise<Block> {
-  const { daemon, sleep, signal, blockMs, warmupMs, service } = options;
+  const { daemon, holder, sleep, signal, blockMs, warmupMs, service } = options;
   signal.throwIfAborted();
-  await (arm === 'full' ? daemon.pause(blockMs + PAUSE_SLACK_MS) : daemon.resume());
+  await (arm === 'full' ? daemon.pause(blockMs + PAUSE_SLACK_MS, holder) : daemon.resume(holder));
   await sleep(warmupMs, signal);
   const before = await undisturbed();
   await sleep(blockMs - warmupMs, signal);
@@ -106,10 +109,10 @@ async function measureBlock(arm: Arm, start: DaemonTotals, options: MeasureOptio
 }
 
 /** Not to be aborted. */
-async function resume({ daemon, sleep }: MeasureOptions): Promise<string | null> {
+async function resume({ daemon, holder, sleep }: MeasureOptions): Promise<string | null> {
   for (let tries = 1; ; tries++) {
     try {
-      await daemon.resume();
+      await daemon.resume(holder);
       return null;
     } catch (error) {
       if (error instanceof ControlError && error.code === 'not-running') return null;

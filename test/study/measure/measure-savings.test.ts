@@ -17,7 +17,7 @@ function fakeDaemon() {
   let nowMs = 0;
   let joules = 0;
   let since = 0;
-  let paused = false;
+  const holders = new Set<string>();
   const calls: string[] = [];
   const latency = new Histogram();
   const totals: { -readonly [K in keyof DaemonTotals]: DaemonTotals[K] } = {
@@ -32,25 +32,28 @@ function fakeDaemon() {
     for (let left = ms; left > 0; left -= 100) {
       nowMs += 100;
       // Whatever was set last needs a while to settle.
-      const full = paused || nowMs - since <= WARMUP_MS;
+      const full = holders.size > 0 || nowMs - since <= WARMUP_MS;
       joules += full ? 4 : 3;
       latency.record((full ? 1 : 3) * NS_PER_MS);
     }
   };
-  const set = (to: boolean) => {
+  const set = (to: boolean, by = 'operator') => {
     calls.push(to ? 'pause' : 'resume');
-    if (to !== paused) since = nowMs;
-    paused = to;
-    totals.state = to ? 'paused' : 'governing';
+    const before = holders.size > 0;
+    if (to) holders.add(by);
+    else holders.delete(by);
+    if (holders.size > 0 !== before) since = nowMs;
+    totals.state = holders.size > 0 ? 'paused' : 'governing';
     return Promise.resolve({} as never);
   };
   return {
     calls,
     totals,
-    isPaused: () => paused,
+    isPaused: () => holders.size > 0,
+    operatorPauses: () => void set(true),
     daemon: {
-      pause: () => set(true),
-      resume: () => set(false),
+      pause: (_forMs?: number, by?: string) => set(true, by),
+      resume: (by?: string) => set(false, by),
       totals: () =>
         Promise.resolve({
           ...totals,
@@ -74,6 +77,7 @@ function fakeDaemon() {
 
 const optionsFor = (fake: ReturnType<typeof fakeDaemon>, others: Partial<MeasureOptions> = {}): MeasureOptions => ({
   daemon: fake.daemon,
+  holder: 'measure-1',
   random: new Random(1, 'test'),
   sleep: fake.sleep,
   pairs: 6,
@@ -147,6 +151,27 @@ describe('measureSavings()', () => {
         expect(measurement.pairs).toHaveLength(Math.min(3, Math.floor(sleeps / 4)));
         expect(measurement.ended).toBe(sleeps < 12 ? 'enough' : null);
         expect(fake.isPaused()).toBe(false);
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  it('leaves an operator’s pause in force, whichever block it comes in', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.nat(11), fc.integer(), async (sleeps, seed) => {
+        const fake = fakeDaemon();
+        let left = sleeps;
+        const sleep = (ms: number) => {
+          if (left-- === 0) fake.operatorPauses();
+          return fake.sleep(ms);
+        };
+        const measurement = await measureSavings(
+          optionsFor(fake, { sleep, pairs: 3, random: new Random(seed, 'test') }),
+        );
+        expect(fake.isPaused()).toBe(true);
+        expect(measurement.notResumed).toBeNull();
+        // In the last block at full speed it makes no difference.
+        if (measurement.pairs.length < 3) expect(measurement.ended).toMatch(/somebody else has paused/);
       }),
       { numRuns: 60 },
     );
