@@ -10,7 +10,10 @@ interface Slice {
   overSlo: number;
 }
 
-/** Counts requests, and those over the SLO, over the SLO's compliance window, in sixty slices of it. */
+/**
+ * Counts requests, and those over the SLO, over the SLO's compliance window, in slices of a sixtieth of it or, where that is
+ * longer, of a tick. It reaches back no further than the window, but for a tick that is longer itself.
+ */
 export class ComplianceWindow {
   readonly #slo: Slo;
   readonly #sliceMs: number;
@@ -25,24 +28,28 @@ export class ComplianceWindow {
     const newest = this.#slices.at(-1);
     if (newest === undefined || newest.lengthMs >= this.#sliceMs) {
       this.#slices.push({ lengthMs, requests, overSlo });
-      if (this.#slices.length > SLICES) this.#slices.shift();
     } else {
       newest.lengthMs += lengthMs;
       newest.requests += requests;
       newest.overSlo += overSlo;
     }
+    while (this.#slices.length > 1 && this.#windowMs > this.#slo.windowMs) this.#slices.shift();
     return this.#sum();
   }
 
-  #sum(): Compliance {
+  get #windowMs(): number {
     let windowMs = 0;
+    for (const { lengthMs } of this.#slices) windowMs += lengthMs;
+    return windowMs;
+  }
+
+  #sum(): Compliance {
     let requests = 0;
     let overSlo = 0;
     for (const slice of this.#slices) {
-      windowMs += slice.lengthMs;
       requests += slice.requests;
       overSlo += slice.overSlo;
     }
-    return { windowMs, requests, overSlo, met: overSlo <= requests * toleratedRatio(this.#slo) };
+    return { windowMs: this.#windowMs, requests, overSlo, met: overSlo <= requests * toleratedRatio(this.#slo) };
   }
 }

@@ -30,4 +30,18 @@ describe('ComplianceWindow', () => {
     expect(seen.windowMs).toBeLessThanOrEqual(60_000);
     expect(seen.requests).toBe(seen.windowMs / 100);
   });
+
+  it('reaches back no further than the window where ticks are longer than a sixtieth of it', () => {
+    const long = new ComplianceWindow(SLO);
+    long.add(10_000, 100, 100);
+    let seen = long.add(10_000, 100, 0);
+    for (let tick = 0; tick < 4; tick++) seen = long.add(10_000, 100, 0);
+    expect(seen).toMatchObject({ windowMs: 60_000, requests: 600, overSlo: 100, met: false });
+    expect(long.add(10_000, 100, 0)).toMatchObject({ windowMs: 60_000, requests: 600, overSlo: 0, met: true });
+
+    const short = new ComplianceWindow({ ...SLO, windowMs: 1000 });
+    for (let tick = 0; tick < 100; tick++) seen = short.add(100, 1, 0);
+    expect(seen).toMatchObject({ windowMs: 1000, requests: 10 });
+    expect(short.add(5000, 50, 1)).toMatchObject({ windowMs: 5000, requests: 50, overSlo: 1 });
+  });
 });
