@@ -33,7 +33,7 @@ interface ServiceSums {
   /** Null until HTTP/2 was seen. */
   http2: Http2Totals | null;
   readonly alarms: Map<AlarmKind, number>;
-  /** Requests within the SLO's bound, as last told: it never falls. */
+  /** Requests within the SLO's bound, as last told: it never falls while the bound stays. */
   withinSlo: number;
   last: ServiceReport;
 }
@@ -477,6 +477,7 @@ function noSums(last: ServiceReport): ServiceSums {
 
 function add(sums: ServiceSums, report: ServiceReport, times: TimesMessage | null): void {
   const { snapshot, slo } = report;
+  const hasNewBound = slo.latencyNs !== sums.last.slo.latencyNs;
   sums.arrivals += snapshot.arrivals;
   sums.requests += snapshot.requests;
   sums.overSlo += snapshot.overSlo;
@@ -485,8 +486,10 @@ function add(sums: ServiceSums, report: ServiceReport, times: TimesMessage | nul
   sums.dropped += snapshot.dropped;
   sums.http2 = addHttp2(sums.http2, snapshot);
   sums.last = report;
-  if (times === null) return;
-  addTimes(sums.times, times);
+  if (times !== null) addTimes(sums.times, times);
+  else if (!hasNewBound) return;
+  // Of those that were counted by another bound the histogram alone tells, as closely as its buckets do.
+  if (hasNewBound) sums.withinSlo = 0;
   // A reply that goes on after it was counted may move its request over the bound: then the histogram tells it late.
   const { least, most } = countBounds(sums.times.latency, slo.latencyNs);
   const exact = Math.min(most, Math.max(least, sums.requests - sums.overSlo));

@@ -74,6 +74,28 @@ describe('DaemonMetrics', () => {
     });
   });
 
+  it.each([[null], [1]])('keeps its buckets in order where the objective is tightened, told %s', (thenMs) => {
+    const { metrics, scrape } = bench();
+    const told = (latenciesMs: readonly number[], latencyNs: number) => {
+      const { report, times } = tickOf([windowOf(latenciesMs)]);
+      const services = report.services.map((service) => ({ ...service, slo: { ...SLO, latencyNs } }));
+      metrics.tick({ ...report, services }, 0, times, 5_000);
+    };
+    const counts = () =>
+      [...scrape()]
+        .flatMap(([series, count]) => {
+          const le = /^tailgov_request_latency_seconds_bucket\{service="web",le="([^+]+)"\}$/.exec(series)?.[1];
+          return le === undefined ? [] : [{ le: Number(le), count }];
+        })
+        .sort((a, b) => a.le - b.le);
+    told(Array<number>(10).fill(4), 5_000_000);
+    expect(counts().find(({ le }) => le === 0.005)?.count).toBe(10);
+    told(thenMs === null ? [] : [thenMs], 2_000_000);
+    expect(counts().find(({ le }) => le === 0.002)?.count).toBe(thenMs === null ? 0 : 1);
+    const inOrder = counts().map(({ count }) => count);
+    expect(inOrder).toEqual(inOrder.toSorted((a, b) => a - b));
+  });
+
   it('adds up what each tick saw of each service', () => {
     const { tick, scrape } = bench();
     tick([windowOf([1, 2, 7], { abandoned: 1, unsolicited: 2, dropped: 3 }), snapshotOf(0, 0, { target: 'db' })]);
