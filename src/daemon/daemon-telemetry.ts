@@ -99,8 +99,14 @@ export class DaemonTelemetry {
     }
   }
 
+  /** CPUs or drivers have come or gone, or another sensor measures. */
+  changed(identity: LoopIdentity): void {
+    this.#metrics.identify(identity);
+    if (this.#power instanceof ModelledPower) this.#power.know(identity.domains);
+  }
+
   ready(identity: LoopIdentity): void {
-    this.#metrics.ready(identity);
+    this.#metrics.identify(identity);
     this.#power = this.#measuredPower() ?? this.#modelledPower(identity);
     if (this.#power !== null) this.#options.log.info(`power is ${describeOrigin(this.#power.origin)}`);
   }

@@ -364,6 +364,7 @@ class Daemon implements ControlTarget {
         return;
       case 'identity':
         this.#identity = message.identity;
+        this.#telemetry.changed(message.identity);
         return;
       case 'ticks':
         this.#tell(message);

@@ -55,7 +55,7 @@ const LOOK_MS = 900;
 export class ModelledPower implements PowerMeter {
   readonly model: PowerModel;
   readonly origin: PowerOrigin;
-  readonly #domains: readonly PowerDomain[];
+  #domains: readonly PowerDomain[];
   readonly #cpuTimes: () => ReadonlyMap<number, CpuTimes>;
   #energy: EnergyReading | null = null;
   #watts: number | null = null;
@@ -71,6 +71,12 @@ export class ModelledPower implements PowerMeter {
     this.#domains = domains;
     this.#cpuTimes = cpuTimes;
     this.#before = cpuTimes();
+  }
+
+  /** Domains that have come count from now on. Those that have gone have no frequency, and are idle so. */
+  know(domains: readonly PowerDomain[]): void {
+    const known = new Set(this.#domains.map(({ id }) => id));
+    this.#domains = [...this.#domains, ...domains.filter(({ id }) => !known.has(id))];
   }
 
   get energy(): EnergyReading | null {

@@ -77,7 +77,8 @@ export class DaemonMetrics {
     this.#options = options;
   }
 
-  ready(identity: LoopIdentity): void {
+  /** How it is governed, at the start and whenever that has changed. */
+  identify(identity: LoopIdentity): void {
     this.#identity = identity;
   }
 

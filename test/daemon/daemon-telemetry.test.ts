@@ -77,6 +77,20 @@ describe('DaemonTelemetry', () => {
     expect(start.text).toContain('href="/dashboard"');
   });
 
+  it('tells of CPUs that come, and of another sensor, as they are now', async () => {
+    const { telemetry, tick, get } = bench();
+    await telemetry.start();
+    telemetry.ready(IDENTITY);
+    tick(1000);
+    const more = { id: 'policy2', cpus: [2, 3], minKhz: 400_000, maxKhz: 3_000_000 };
+    telemetry.changed({ ...IDENTITY, sensorMethod: 'fentry', domains: [...IDENTITY.domains, more] });
+    tick(1000);
+    const { text } = await get('/metrics');
+    expect(text).toContain('tailgov_loop_info{mode="govern",sensor_method="fentry",actuator_method="cap"} 1\n');
+    expect(text).toContain('tailgov_cpu_frequency_max_hertz{domain="policy2"} 3000000000\n');
+    expect(text).toMatch(/tailgov_energy_joules_total\{source="modelled".*\} [1-9]/);
+  });
+
   it('answers before the first tick', async () => {
     const { telemetry, get } = bench();
     await telemetry.start();

@@ -17,7 +17,7 @@ function families() {
     startedAtMs: 0,
     policyOf: () => ({ policy: 'pid.yaml', controller: 'pid' }),
   });
-  metrics.ready(IDENTITY);
+  metrics.identify(IDENTITY);
   const { report, times } = tickOf([
     {
       ...windowOf([1]),

@@ -68,6 +68,23 @@ describe('ModelledPower', () => {
     expect(power.watts).toBeCloseTo(power.energy!.joules, 9);
   });
 
+  it('counts a domain that comes later, and takes one that goes for idle', () => {
+    const { pass, read } = machine();
+    const power = new ModelledPower(corei7_1165g7, DOMAINS.slice(0, 3), read);
+    power.know(DOMAINS);
+    power.tick(0, khzOf(4_000_000));
+    pass(100, () => 1);
+    power.tick(1000, khzOf(4_000_000));
+    const core = { frequencyKhz: 4_000_000, busy: 1 };
+    expect(power.watts).toBeCloseTo(packagePowerWatts(corei7_1165g7, [core, core, core, core]), 9);
+    power.know(DOMAINS.slice(1));
+    const khz = new Map([...khzOf(4_000_000)].slice(1));
+    power.tick(1000, khz);
+    pass(100, () => 1);
+    power.tick(2000, khz);
+    expect(power.watts).toBeCloseTo(packagePowerWatts(corei7_1165g7, [core, core, core]), 9);
+  });
+
   it('takes CPUs that are not there for idle', () => {
     const power = new ModelledPower(corei7_1165g7, DOMAINS, () => new Map());
     power.tick(0, khzOf(4_000_000));

@@ -19,7 +19,7 @@ function bench() {
     startedAtMs: 1_000,
     policyOf: (service) => ({ policy: `${service}.yaml`, controller: 'pid' }),
   });
-  metrics.ready(IDENTITY);
+  metrics.identify(IDENTITY);
   return {
     metrics,
     tick: (snapshots: readonly Snapshot[], overrides: Parameters<typeof tickOf>[1] = {}, missed = 0) => {
