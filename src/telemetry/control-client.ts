@@ -52,26 +52,44 @@ function queryOf(parameters: Readonly<Record<string, string | undefined>>): stri
   return given.length === 0 ? '' : `?${new URLSearchParams(given).toString()}`;
 }
 
-const TIMEOUT_MS = 5000;
+/** To look is quick. To change something can take a while: another config can mean that the sensor is loaded anew. */
+const TIMEOUT_MS = { GET: 5_000, POST: 30_000 } as const;
 
-function ask(socketPath: string, method: 'GET' | 'POST', path: string): Promise<unknown> {
+function ask(socketPath: string, method: keyof typeof TIMEOUT_MS, path: string): Promise<unknown> {
+  const timeout = TIMEOUT_MS[method];
   return new Promise((resolve, reject) => {
+    const fail = (error: NodeJS.ErrnoException) => reject(unreachable(socketPath, error));
     // A connection of its own: one that is kept may be closed by the daemon just as it is used again.
-    const call = request({ socketPath, method, path, timeout: TIMEOUT_MS, agent: false }, (response) => {
+    const call = request({ socketPath, method, path, timeout, agent: false }, (response) => {
       let text = '';
       response.setEncoding('utf8');
       response.on('data', (chunk: string) => (text += chunk));
+      // A daemon that ends amid its answer.
+      response.on('error', fail);
       response.on('end', () => {
-        const body = JSON.parse(text) as { error?: string };
-        if (response.statusCode === 200) resolve(body);
-        else reject(new ControlError('refused', body.error ?? `the daemon answered ${response.statusCode}`));
+        const body = parsed(text);
+        if (response.statusCode === 200 && body !== undefined) resolve(body);
+        else reject(new ControlError('refused', body?.error ?? unexpected(socketPath, response.statusCode)));
       });
     });
-    call.on('timeout', () => call.destroy(new Error(`no answer within ${TIMEOUT_MS / 1000} s`)));
-    call.on('error', (error: NodeJS.ErrnoException) => reject(unreachable(socketPath, error)));
+    call.on('timeout', () => call.destroy(new Error(`no answer within ${timeout / 1000} s`)));
+    call.on('error', fail);
     call.end();
   });
 }
+
+/** undefined where it is no JSON: limits on connections are answered by the server itself, and others may listen here. */
+function parsed(text: string): { readonly error?: string } | undefined {
+  try {
+    return JSON.parse(text) as { error?: string };
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
+  }
+}
+
+const unexpected = (socketPath: string, status: number | undefined) =>
+  `${socketPath} answered ${status} without a reason, expected the answer of a daemon`;
 
 function unreachable(socketPath: string, error: NodeJS.ErrnoException): ControlError {
   switch (error.code) {
