@@ -1,9 +1,8 @@
 import { writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { controllers } from '../compose/controllers.ts';
 import { UsageError } from '../core/errors.ts';
-import { NS_PER_MS, parseDurationNs } from '../core/units.ts';
 import { caveats, judge } from '../demo/compare-phases.ts';
 import { comparisonTable, demoReport } from '../demo/demo-report.ts';
 import { DEFAULT_SLO_MS } from '../demo/demo-settings.ts';
@@ -14,12 +13,13 @@ import { loadPolicy } from '../policy/load-policy.ts';
 import { buildReport } from '../study/report/build-report.ts';
 import { TerminalPainter } from '../telemetry/terminal-painter.ts';
 import { textTable, wantsColor } from '../telemetry/terminal-text.ts';
+import { durationOption } from './duration-option.ts';
 import { packageRoot, packageVersion } from './package-root.ts';
 
 interface DemoCommandOptions {
-  readonly duration: string;
+  readonly duration: number;
   readonly policy?: string;
-  readonly slo: string;
+  readonly slo: number;
   readonly seed: string;
   readonly report: string;
   readonly simulated?: true;
@@ -28,6 +28,7 @@ interface DemoCommandOptions {
 }
 
 const MIN_DURATION_MS = 10_000;
+const MIN_SLO_MS = 0.001;
 const LINE_EVERY_MS = 2000;
 const DEFAULT_SPEED = 4;
 const MOST_SPEED = 1e6;
@@ -46,12 +47,20 @@ Example: five minutes with another policy
 export function demoCommand(): Command {
   const command = new Command('demo')
     .description('the whole loop on this machine, on modelled silicon: full speed against a policy, and a report')
-    .option('--duration <time>', 'both runs together, such as 60s', '60s')
+    .addOption(
+      new Option('--duration <time>', 'both runs together, such as 60s')
+        .argParser(durationOption('--duration', MIN_DURATION_MS))
+        .default(60_000, '60s'),
+    )
     .option(
       '--policy <file>',
       'the policy that is compared with full speed (default: the pid policy that comes with tailgov)',
     )
-    .option('--slo <time>', 'the bound for the 99th percentile of latency', `${DEFAULT_SLO_MS}ms`)
+    .addOption(
+      new Option('--slo <time>', 'the bound for the 99th percentile of latency')
+        .argParser(durationOption('--slo', MIN_SLO_MS))
+        .default(DEFAULT_SLO_MS, `${DEFAULT_SLO_MS}ms`),
+    )
     .option('--seed <number>', 'of arrivals and costs: the same seed, the same load', '1')
     .option('--report <file>', 'where the report is written', './tailgov-demo.html')
     .option('--simulated', 'run on the simulated plant even where eBPF works')
@@ -68,11 +77,7 @@ export function demoCommand(): Command {
 }
 
 async function demo(options: DemoCommandOptions): Promise<void> {
-  const durationMs = durationOption('--duration', options.duration);
-  if (durationMs < MIN_DURATION_MS) {
-    throw new UsageError(`--duration ${options.duration}: expected at least ${MIN_DURATION_MS / 1000}s`);
-  }
-  const sloMs = durationOption('--slo', options.slo);
+  const { duration: durationMs, slo: sloMs } = options;
   const seed = Number(options.seed);
   if (!Number.isSafeInteger(seed)) throw new UsageError(`--seed ${options.seed}: expected a whole number`);
   const speed = Number(options.speed);
@@ -158,10 +163,4 @@ class Screen {
   close(): void {
     this.#painter?.close();
   }
-}
-
-function durationOption(name: string, text: string): number {
-  const ns = parseDurationNs(text);
-  if (ns === undefined || ns <= 0) throw new UsageError(`${name} ${text}: expected a time such as 20ms or 60s`);
-  return ns / NS_PER_MS;
 }

@@ -3,7 +3,7 @@ import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { Command } from 'commander';
 import { UsageError } from '../core/errors.ts';
-import { formatNs, formatQuantile, NS_PER_S, parseDurationNs } from '../core/units.ts';
+import { formatNs, formatQuantile, NS_PER_S } from '../core/units.ts';
 import { xeonSilver4114 } from '../plant/servers.ts';
 import { objectiveOption } from '../study/objective.ts';
 import { serverFrom } from '../study/scenario.ts';
@@ -18,6 +18,7 @@ import { type TuneLiveOptions, tunePolicyLive } from './policy-tune-live.ts';
 import { policyFile, readyPolicies } from './ready-policies.ts';
 import { runtimeOption } from './runtime-directory.ts';
 import { seedsFrom, sweepProgram, untilInterrupted } from './simulate-sweep.ts';
+import { simulatedDurationNs } from './simulated-duration.ts';
 import { describedPolicy, refuseOverwriting, tunablePolicy } from './tunable-policy.ts';
 import { wholeNumber } from './whole-number.ts';
 
@@ -129,7 +130,7 @@ async function tune(options: TuneOptions & Partial<TuneLiveOptions>, command: Co
         ? recordings.length > 0
           ? {}
           : { durationNs: USUAL_RUN_NS }
-        : { durationNs: runLength(options.duration) }),
+        : { durationNs: simulatedDurationNs(options.duration) }),
       strategy: 'frequency',
     });
   const checkCells = cellsFor(seeds.slice(count));
@@ -213,13 +214,6 @@ const USUAL_RUN_NS = 120 * NS_PER_S;
 function coresOf({ cores }: TuneOptions, recordings: readonly string[]): { readonly cores?: number } {
   if (cores !== undefined) return { cores: wholeNumber('--cores', cores, 1, 1024) };
   return recordings.length > 0 ? {} : { cores: USUAL_CORES };
-}
-
-function runLength(text: string): number {
-  const ns = parseDurationNs(text);
-  if (ns === undefined || ns < NS_PER_S)
-    throw new UsageError(`--duration ${text}: expected a time from 1s, such as 2min`);
-  return ns;
 }
 
 /** Below 1 the search could end where the objective is kept. */

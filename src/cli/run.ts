@@ -1,10 +1,9 @@
 import { resolve } from 'node:path';
 import { Command, Option } from 'commander';
-import { UsageError } from '../core/errors.ts';
-import { NS_PER_MS, parseDurationNs } from '../core/units.ts';
 import type { Scheduling } from '../daemon/claim-cpu.ts';
 import { runDaemon } from '../daemon/run-daemon.ts';
 import { createLogger } from '../telemetry/logger.ts';
+import { durationOption } from './duration-option.ts';
 import { packageVersion } from './package-root.ts';
 import { recordLimitOption, recordOption } from './record-options.ts';
 import { runtimeOption } from './runtime-directory.ts';
@@ -16,7 +15,7 @@ interface RunOptions {
   readonly recordLimit: number;
   readonly sysfs: string;
   readonly runtime: string;
-  readonly duration?: string;
+  readonly duration?: number;
   readonly scheduling: Scheduling;
 }
 
@@ -40,7 +39,7 @@ export function runCommand(): Command {
     .addOption(recordLimitOption())
     .option('--sysfs <dir>', 'a directory that stands in for /sys, such as `tailgov mock create` makes', '/sys')
     .addOption(runtimeOption())
-    .option('--duration <time>', 'stop after this long, such as 30s')
+    .option('--duration <time>', 'stop after this long, such as 30s', durationOption('--duration', 1))
     .addOption(
       new Option('--scheduling <class>', 'how the loop competes for a CPU: auto takes the best that is permitted')
         .choices(['auto', 'fifo', 'nice', 'normal'])
@@ -48,7 +47,6 @@ export function runCommand(): Command {
     )
     .addHelpText('after', EXAMPLE)
     .action(async (options: RunOptions) => {
-      const durationMs = options.duration === undefined ? undefined : durationOption(options.duration);
       process.exitCode = await runDaemon({
         configFile: options.config,
         dryRun: options.dryRun === true,
@@ -57,16 +55,10 @@ export function runCommand(): Command {
           : { record: { file: resolve(options.record), limitBytes: options.recordLimit } }),
         sysfsRoot: options.sysfs,
         runtimeDirectory: options.runtime,
-        ...(durationMs === undefined ? {} : { durationMs }),
+        ...(options.duration === undefined ? {} : { durationMs: options.duration }),
         scheduling: options.scheduling,
         version: packageVersion(),
         log: createLogger({ fd: 1, readable: process.stdout.isTTY }),
       });
     });
-}
-
-function durationOption(text: string): number {
-  const ns = parseDurationNs(text);
-  if (ns === undefined || ns <= 0) throw new UsageError(`--duration ${text}: expected a time such as 30s or 5min`);
-  return ns / NS_PER_MS;
 }

@@ -4,7 +4,7 @@ import { Command, Option } from 'commander';
 import { systemClock } from '../core/clock.ts';
 import { UsageError } from '../core/errors.ts';
 import type { PlanStrategy } from '../core/planner.ts';
-import { formatNs, formatQuantile, NS_PER_MS, NS_PER_S, parseDurationNs } from '../core/units.ts';
+import { formatNs, formatQuantile, NS_PER_MS } from '../core/units.ts';
 import { loadTraces } from '../plant/load-trace.ts';
 import type { ServerModel } from '../plant/server-model.ts';
 import { xeonSilver4114 } from '../plant/servers.ts';
@@ -17,13 +17,7 @@ import { serverFrom, traceNamed, withCores, workloadNamed } from '../study/scena
 import { type Progress, simulateTogether, type TogetherOptions } from '../study/simulate-together.ts';
 import { simulationReport } from '../study/simulation-report.ts';
 import { percent, runTable, type Study, summarizeRuns } from '../study/summarize-runs.ts';
-import {
-  LONGEST_DURATION_NS,
-  namesOfLoad,
-  sweepCells,
-  type SweepCell,
-  type SweepDimensions,
-} from '../study/sweep/sweep-cell.ts';
+import { namesOfLoad, sweepCells, type SweepCell, type SweepDimensions } from '../study/sweep/sweep-cell.ts';
 import { loadSweepFile } from '../study/sweep/sweep-file.ts';
 import { baselineNamed, policyFrom, type PolicyReference } from '../study/sweep/sweep-task.ts';
 import { TerminalPainter } from '../telemetry/terminal-painter.ts';
@@ -32,6 +26,7 @@ import { packageVersion } from './package-root.ts';
 import { namesOf, policyFile, readyPolicies } from './ready-policies.ts';
 import { predictionLine } from './prediction-line.ts';
 import { seedsFrom, sweepCommand } from './simulate-sweep.ts';
+import { simulatedDurationNs } from './simulated-duration.ts';
 import { wholeNumber } from './whole-number.ts';
 
 interface SimulateOptions {
@@ -221,7 +216,7 @@ function askedFor(options: SimulateOptions, command: Command): Asked {
       objectives: options.slo?.map(objectiveOption) ?? [],
       seeds: seedsFrom(seed, wholeNumber('--seeds', options.seeds, 1, MOST_SEEDS)),
       ...(options.cores === undefined ? {} : { cores: wholeNumber('--cores', options.cores, 1, MOST_CORES) }),
-      ...(recordings.length === 0 || isGiven('duration') ? { durationNs: durationOption(options.duration) } : {}),
+      ...(recordings.length === 0 || isGiven('duration') ? { durationNs: simulatedDurationNs(options.duration) } : {}),
       strategy: STRATEGIES.find((each) => each === options.planner) ?? 'frequency',
     },
     reference: options.reference === true,
@@ -408,11 +403,3 @@ export function progressText({ phase, simulatedNs, durationNs }: Progress, elaps
 }
 
 const collect = (value: string, before: readonly string[] = []): readonly string[] => [...before, value];
-
-function durationOption(text: string): number {
-  const ns = parseDurationNs(text);
-  if (ns === undefined || ns < NS_PER_S || ns > LONGEST_DURATION_NS) {
-    throw new UsageError(`--duration ${text}: expected a time from 1s to 100d, such as 1h`);
-  }
-  return ns;
-}
