@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import type { ServicePlace } from '../core/service-place.ts';
 import type { ServiceConfig } from '../policy/load-config.ts';
-import { CgroupTree } from '../sensor/cgroup-tree.ts';
+import { CgroupTree, unitName } from '../sensor/cgroup-tree.ts';
 import { descendants } from '../sensor/process-tree.ts';
 import { processesListeningOn } from '../sensor/socket-owners.ts';
 
@@ -34,8 +34,7 @@ function placeOf(
 ): ServicePlace {
   const members = (directory: string | undefined) => (directory === undefined ? [] : cgroups.processes(directory));
   if (unit !== undefined) {
-    const name = unit.includes('.') ? unit : `${unit}.service`;
-    return { unit: name, pids: members(cgroups.directoryOfUnit(unit)) };
+    return { unit: unitName(unit), pids: members(cgroups.directoryOfUnit(unit)) };
   }
   if (cgroup !== undefined) {
     const directory = cgroups.directoryOf(cgroup);

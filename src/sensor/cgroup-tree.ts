@@ -8,6 +8,10 @@ const ROOTS = ['/sys/fs/cgroup/unified', '/sys/fs/cgroup/systemd', '/sys/fs/cgro
 const DEEPEST = 8;
 const ID = /^[0-9a-f]{12,64}$/;
 
+/** As systemd calls a unit: with `.service` where the name does not say what it is. `wg-quick@eth0.100` does not. */
+export const unitName = (unit: string): string =>
+  /\.(service|scope|slice|socket|mount|swap)$/.test(unit) ? unit : `${unit}.service`;
+
 /** The control groups of this machine, as far as processes are looked for in them. */
 export class CgroupTree {
   readonly #roots: readonly string[];
@@ -30,16 +34,19 @@ export class CgroupTree {
     return root === undefined ? undefined : directory.slice(root.length);
   }
 
-  /** The directory of a systemd unit, which is in a slice; `.service` where the name does not say what it is. */
+  /** The directory of a systemd unit, which is in a slice; undefined where it does not run. */
   directoryOfUnit(unit: string): string | undefined {
-    const name = /\.(service|scope|slice|socket|mount|swap)$/.test(unit) ? unit : `${unit}.service`;
+    const name = unitName(unit);
     return this.#find(
       (entry) => entry === name,
       (entry) => entry.endsWith('.slice') || /^user@.*\.service$/.test(entry),
     );
   }
 
-  /** The directory of a container: `docker-ID.scope`, `libpod-ID.scope`, `cri-containerd-ID.scope`, `ID`, `lxc.payload.NAME`, … */
+  /**
+   * The directory of a container: `docker-ID.scope`, `libpod-ID.scope`, `cri-containerd-ID.scope`, `ID`, `lxc.payload.NAME`
+   * and the like.
+   */
   directoryOfContainer(container: string): string | undefined {
     const isIt = ID.test(container)
       ? (entry: string) => entry.split(/[-.:]/).some((part) => ID.test(part) && part.startsWith(container))
