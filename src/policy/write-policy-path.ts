@@ -9,7 +9,7 @@ import {
   renameSync,
   rmSync,
   statSync,
-  writeSync,
+  writeFileSync,
 } from 'node:fs';
 import { dirname, isAbsolute, join, relative } from 'node:path';
 import { isMap, isScalar, isSeq, parseDocument } from 'yaml';
@@ -55,7 +55,8 @@ function replaceFile(file: string, text: string): void {
   const fd = openSync(scratch, 'wx', 0o600);
   try {
     try {
-      writeSync(fd, text);
+      // All of it or an error, as at a full disk: a single write may take a part.
+      writeFileSync(fd, text);
       fchownSync(fd, uid, gid);
       fchmodSync(fd, mode);
       fsyncSync(fd);
