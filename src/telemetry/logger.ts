@@ -15,9 +15,11 @@ function terminalStream(fd: number): DestinationStream {
       try {
         writeSync(fd, `${new Date(time as number).toLocaleTimeString('sv')} ${label}${String(msg)}${pairs.join('')}\n`);
       } catch (error) {
-        // Whoever read has gone: there is nobody to tell, and governing goes on. Lines of JSON are dropped alike, by pino.
-        if (!['EPIPE', 'EIO'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
-        gone = true;
+        // Whoever read has gone, or takes nothing now and the descriptor does not wait: governing goes on without the line.
+        // Lines of JSON are dropped by pino where nobody reads.
+        const { code = '' } = error as NodeJS.ErrnoException;
+        if (!['EPIPE', 'EIO', 'EAGAIN'].includes(code)) throw error;
+        gone = code !== 'EAGAIN';
       }
     },
   };

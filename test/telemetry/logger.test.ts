@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { closeSync, constants, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { closeSync, constants, mkdtempSync, openSync, readFileSync, readSync, rmSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -28,6 +28,31 @@ describe('createLogger()', () => {
       log.error({ control: 'policy0' }, 'could not restore');
     });
     expect(text).toMatch(/^\d\d:\d\d:\d\d governing\n\d\d:\d\d:\d\d error: could not restore control="policy0"\n$/);
+  });
+});
+
+describe('a terminal that takes nothing for a while', () => {
+  it('loses the lines of that time, and no more', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'tailgov-log-'));
+    const fifo = join(folder, 'fifo');
+    execFileSync('mkfifo', [fifo]);
+    // A terminal that another program has left in this mode.
+    const fd = openSync(fifo, constants.O_RDWR | constants.O_NONBLOCK);
+    try {
+      const full = () => {
+        for (;;) writeSync(fd, 'x'.repeat(4096));
+      };
+      expect(full).toThrow('EAGAIN');
+      const log = createLogger({ fd, readable: true });
+      expect(() => log.warn('unheard')).not.toThrow();
+      const buffer = Buffer.alloc(2 ** 20);
+      while (readSync(fd, buffer) === buffer.length);
+      log.info('heard');
+      expect(buffer.toString('utf8', 0, readSync(fd, buffer))).toMatch(/^\d\d:\d\d:\d\d heard\n$/);
+    } finally {
+      closeSync(fd);
+      rmSync(folder, { recursive: true });
+    }
   });
 });
 
