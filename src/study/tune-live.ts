@@ -1,6 +1,7 @@
 import { messageOf, UsageError } from '../core/errors.ts';
 import { toleratedRatio } from '../core/slo.ts';
 import { ControlError, type ControlClient } from '../telemetry/control-client.ts';
+import type { DaemonStatus } from '../telemetry/daemon-status.ts';
 import type { DaemonTotals, ServiceTotals } from '../telemetry/daemon-totals.ts';
 import type { PowerOrigin } from '../telemetry/power-meter.ts';
 import { blockBetween } from './measure/block.ts';
@@ -72,10 +73,12 @@ export async function tuneLive(options: LiveTuneOptions): Promise<LiveTuning> {
   let ended: string | null = null;
   let overruled = false;
 
+  const ours = new Set([original]);
+
   const evaluate = async (parameters: Parameters): Promise<Score> => {
     const isStart = parameters === start;
     const reference = await block(original, null);
-    const candidate = isStart ? reference : await block(write(parameters), LEASE_MS);
+    const candidate = isStart ? reference : await block(written(parameters), LEASE_MS);
     const { requests, overSlo, slo } = candidate.service;
     const lateRatio = requests === 0 ? 0 : overSlo / requests;
     const score = {
@@ -105,7 +108,13 @@ export async function tuneLive(options: LiveTuneOptions): Promise<LiveTuning> {
     },
     ONE_ROUND,
   );
-  return { tried, power: first.energy!.origin, ended, notRestored: overruled ? null : await restore(options) };
+  return { tried, power: first.energy!.origin, ended, notRestored: overruled ? null : await restore(options, ours) };
+
+  function written(parameters: Parameters): string {
+    const file = write(parameters);
+    ours.add(file);
+    return file;
+  }
 
   async function block(file: string, forMs: number | null) {
     signal.throwIfAborted();
@@ -140,7 +149,7 @@ export async function tuneLive(options: LiveTuneOptions): Promise<LiveTuning> {
     const [status, totals] = [await daemon.status(), await daemon.totals()];
     if (totals.startedAt !== first.startedAt) throw new Overruled('the daemon was started anew meanwhile');
     if (totals.state !== 'governing') throw new Error(`the daemon is ${totals.state} now`);
-    const governs = status.changes.policies.find((policy) => policy.service === service)?.file;
+    const governs = policyOf(status, service);
     if (governs !== file) throw new Overruled(`somebody else has changed the policy, to ${String(governs)}`);
     return totals;
   }
@@ -166,10 +175,16 @@ function sumsOf({ services }: DaemonTotals, service: string): ServiceTotals {
   return sums;
 }
 
-/** Not to be aborted. */
-async function restore({ daemon, service, original, sleep }: LiveTuneOptions): Promise<string | null> {
+const policyOf = ({ changes }: DaemonStatus, service: string): string | undefined =>
+  changes.policies.find((policy) => policy.service === service)?.file;
+
+/** Not to be aborted. @param ours what may be put away: another policy is somebody else's, and stays */
+async function restore(options: LiveTuneOptions, ours: ReadonlySet<string>): Promise<string | null> {
+  const { daemon, service, original, sleep } = options;
   for (let tries = 1; ; tries++) {
     try {
+      const governs = policyOf(await daemon.status(), service);
+      if (governs === undefined || !ours.has(governs)) return null;
       await daemon.swapPolicy(service, original, false);
       return null;
     } catch (error) {

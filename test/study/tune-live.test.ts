@@ -127,6 +127,22 @@ describe('tuneLive()', () => {
     }
   });
 
+  it('leaves to others what they swap in just before it is ended', async () => {
+    const fake = fakeDaemon();
+    const ending = new AbortController();
+    let looks = 0;
+    const sleep = async (ms: number) => {
+      await fake.pass(ms);
+      if (++looks !== 100) return;
+      fake.candidates.set('/etc/other.yaml', { saving: 0 });
+      Object.assign(fake.state, { file: '/etc/other.yaml', leaseMs: null });
+      ending.abort(new Error('enough'));
+      throw new Error('aborted');
+    };
+    const { ended, notRestored } = await tuneLive(optionsFor(fake, { sleep, signal: ending.signal }));
+    expect([ended, notRestored, fake.state.file]).toEqual(['enough', null, '/etc/other.yaml']);
+  });
+
   it('touches no daemon that makes a dry run, is paused, or does not govern the service', async () => {
     for (const [change, said] of [
       [{ mode: 'dry-run' }, 'dry run'],

@@ -46,7 +46,7 @@ describe('a terminal that takes nothing for a while', () => {
       const log = createLogger({ fd, readable: true });
       expect(() => log.warn('unheard')).not.toThrow();
       const buffer = Buffer.alloc(2 ** 20);
-      while (readSync(fd, buffer) === buffer.length);
+      readSync(fd, buffer);
       log.info('heard');
       expect(buffer.toString('utf8', 0, readSync(fd, buffer))).toMatch(/^\d\d:\d\d:\d\d heard\n$/);
     } finally {
