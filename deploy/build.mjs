@@ -220,7 +220,7 @@ function englishOnly({ onLoad }) {
   }));
 }
 
-/** What reports carry of uPlot: only the build needs the package. */
+/** What reports and the dashboard carry of uPlot: only the build needs the package. */
 const VENDORED_ASSETS = ['uplot/dist/uPlot.iife.min.js', 'uplot/dist/uPlot.min.css'];
 
 function bundleOutputs(root) {

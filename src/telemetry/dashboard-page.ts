@@ -1,17 +1,8 @@
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { fileURLToPath } from 'node:url';
 import type { Page } from './metrics-server.ts';
+import { pageAsset } from './page-asset.ts';
 
-/**
- * The text of a file that the page carries: from `assets/` beside this file, which in the bundle is dist/assets with all of
- * them; from source, uPlot comes out of node_modules.
- */
-function asset(name: 'dashboard.css' | 'dashboard.js' | 'uPlot.min.css' | 'uPlot.iife.min.js'): string {
-  const file = fileURLToPath(new URL(`./assets/${name}`, import.meta.url));
-  return readFileSync(existsSync(file) ? file : createRequire(import.meta.url).resolve(`uplot/dist/${name}`), 'utf8');
-}
+const asset = (name: string) => pageAsset(import.meta.url, name);
 
 const CHARTS = [
   ['latency', 'Latency', 'Of each second, from arrival at the socket to the last byte of the reply.'],
@@ -63,8 +54,8 @@ const BODY = `
 
 /** The page at /dashboard: everything inside, nothing fetched but the data, from where the page came from. */
 export function dashboardPage(): Page {
-  const styles = [asset('uPlot.min.css'), asset('dashboard.css')];
-  const scripts = [asset('uPlot.iife.min.js'), asset('dashboard.js')];
+  const styles = ['uPlot.min.css', 'common.css', 'dashboard.css'].map(asset);
+  const scripts = ['uPlot.iife.min.js', 'dashboard.js'].map(asset);
   const html = `<!doctype html>
 <html lang="en">
 <head>

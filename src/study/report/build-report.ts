@@ -1,6 +1,8 @@
+import { pageAsset } from '../../telemetry/page-asset.ts';
 import { Html, jsonForScript, markup } from './html.ts';
-import { reportAsset } from './report-assets.ts';
 import type { ReportChart, ReportData, ReportFacts, ReportFigure, ReportTable } from './report-data.ts';
+
+const asset = (name: string) => new Html(pageAsset(import.meta.url, name));
 
 /** A page that needs nothing but itself: styles, scripts and data are inside, and it may not load anything else. */
 export function buildReport(data: ReportData): string {
@@ -13,8 +15,9 @@ export function buildReport(data: ReportData): string {
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'">
 <title>${data.title}</title>
 <style>
-${new Html(reportAsset('uPlot.min.css'))}
-${new Html(reportAsset('report.css'))}
+${asset('uPlot.min.css')}
+${asset('common.css')}
+${asset('report.css')}
 </style>
 </head>
 <body>
@@ -45,8 +48,8 @@ ${data.facts.map(factList)}
 <p>Charts by uPlot 1.6, © Leon Sorokin, MIT licence.</p>
 </footer>
 <script type="application/json" id="charts">${jsonForScript({ runs: data.runs, charts: data.charts })}</script>
-<script>${new Html(reportAsset('uPlot.iife.min.js'))}</script>
-<script>${new Html(reportAsset('report.js'))}</script>
+<script>${asset('uPlot.iife.min.js')}</script>
+<script>${asset('report.js')}</script>
 </body>
 </html>
 `.text;
