@@ -49,8 +49,9 @@ const NO_METHOD = 'none';
 const DEFAULT_LOOK_ROUND_MS = 1000;
 
 /**
- * Sets frequencies through cpufreq, and the CPUs of services. Before `engage` nothing is written but what a daemon that died here has left to restore:
- * the operator's ranges must show before they are read.
+ * Sets frequencies through cpufreq, and the CPUs of services. Before `engage` nothing is written but what a daemon that died
+ * here has left to restore: the operator's ranges must show before they are read.
+ *
  * @throws ActuatorError `no-cpufreq` where nothing can be governed, `already-governed`, `journal-failed`
  */
 export function createCpufreqActuator(options: CpufreqActuatorOptions): Actuator {

@@ -16,8 +16,8 @@ import { preferenceFor, preferencesAsSteps } from './energy-preference.ts';
  *   governor, so that the governor and the energy preference stay the operator's.
  * - `setspeed`: governor `userspace` and `scaling_setspeed`. One write a change, the range stays the operator's; not with
  *   drivers that govern themselves.
- * - `epp`: the energy preference of a driver that governs itself, under its `powersave`. One write a change, and the range stays the
- *   operator's; but it is a hint, and no speed, so that `auto` never takes it where another is possible.
+ * - `epp`: the energy preference of a driver that governs itself, under its `powersave`. One write a change, and the range
+ *   stays the operator's; but it is a hint, and no speed, so that `auto` never takes it where another is possible.
  */
 export type FrequencyMethod = 'cap' | 'pin' | 'setspeed' | 'epp';
 

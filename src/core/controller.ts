@@ -35,7 +35,7 @@ export interface Observation {
   readonly oldestInFlightNs: number;
   /** Requests completed a second, over the gathered window. */
   readonly throughputRps: number;
-  /** How near the service is to saturation at its present speed: the busy share (0..1) of its busiest thread; null where not known. */
+  /** How near the service is to saturation at its present speed: the busy share (0..1) of its busiest thread; null: not known. */
   readonly utilization: number | null;
   /** CPU time a request, in ns, at the present speed; null where not known. */
   readonly demandNs: number | null;

@@ -10,7 +10,8 @@ export function slackRatio({ threadNs, waitedNs }: SecondarySignals): number | n
 
 /**
  * The squared coefficient of variation of the gaps between sends: their variance over the square of their mean. 1 for gaps
- * that are distributed exponentially, as those of Poisson arrivals to a service with much slack; 0 for even ones. Null with fewer than two.
+ * that are distributed exponentially, as those of Poisson arrivals to a service with much slack; 0 for even ones. Null with
+ * fewer than two.
  */
 export function gapVariation({ gaps, gapSumNs, gapSquareSumNs2 }: SecondarySignals): number | null {
   if (gaps < 2 || gapSumNs === 0) return null;

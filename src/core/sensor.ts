@@ -89,7 +89,7 @@ export interface Http2Figures {
   readonly otherUnit: UnitFigures;
 }
 
-/** What hints at saturation without being a latency. Sums, so that windows add up; core/secondary-signals.ts makes ratios of them. */
+/** What hints at saturation without being a latency. Sums, so that windows add up; secondary-signals.ts makes ratios of them. */
 export interface SecondarySignals {
   /** Of the threads that read from the target's connections: how long they were there in the window, all together. */
   readonly threadNs: number;

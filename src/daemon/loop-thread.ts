@@ -106,7 +106,10 @@ function govern(
   let stopping = false;
   /** A change leaves behind what had grown old: the law and the config before it. */
   let changed = false;
-  /** The alarms that were answered since the last tick that was due, by target and kind: a service that is late for long must not make us spin. */
+  /**
+   * The alarms that were answered since the last tick that was due, by target and kind: a service that is late for long must
+   * not make us spin.
+   */
   const answered = new Set<string>();
   timer.armAt(dueNs);
   // What the start has left behind.

@@ -12,7 +12,7 @@ export const LOWEST_SPEED_KHZ = 400_000;
 /** What a request costs: 1.5 ms at full speed in the mean, log-normal; one in a hundred takes 2.8 times as long. */
 export const MEAN_CYCLES = 7_050_000;
 export const CYCLES_SIGMA = 0.5;
-/** Sockets and HTTP around a request: real work, at the real machine's speed. Measured: 0.1 ms under load on a 2-CPU virtual machine. */
+/** Sockets and HTTP around a request: real work, at the real machine's speed. Measured under load on a 2-CPU virtual machine. */
 export const WORK_AROUND_MS = 0.1;
 /** Requests a second that the server can do at full speed. */
 export const CAPACITY_RPS = 1000 / (MEAN_CYCLES / FULL_SPEED_KHZ + WORK_AROUND_MS);

@@ -64,7 +64,7 @@ export class Part {
     if (pid === undefined) return false;
     try {
       setPriority(pid, PREFERRED_NICENESS);
-      // Where the kernel groups by session, niceness counts inside the session alone, and the group has one of its own (sched(7)).
+      // Where the kernel groups by session, niceness counts inside it alone, and the group has one of its own (sched(7)).
       const autogroup = `/proc/${pid}/autogroup`;
       if (existsSync(autogroup)) writeFileSync(autogroup, String(PREFERRED_NICENESS));
       return true;

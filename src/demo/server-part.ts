@@ -45,7 +45,7 @@ export async function runServerPart(frequencyFile: string, send: (message: FromP
   core.close();
 }
 
-/** The run-queue delay of the main thread: the second number of /proc/self/schedstat (Documentation/scheduler/sched-stats.rst). */
+/** The run-queue delay of the main thread: the second number of /proc/self/schedstat, see sched-stats.rst of the kernel. */
 function cpuWaitMs(): number | null {
   try {
     const waitNs = Number(readFileSync('/proc/self/schedstat', 'latin1').split(' ')[1]);

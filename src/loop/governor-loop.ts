@@ -76,7 +76,7 @@ export class GovernorLoop {
     return Math.min(...this.#seats.map(({ railed }) => railed.law.intervalMs));
   }
 
-  /** What the sensor saw in the last tick, in the order of its report's services: with the histograms, which a report leaves out. */
+  /** What the sensor saw in the last tick, in the order of its report's services, with the histograms that a report leaves out. */
   get snapshots(): readonly Snapshot[] {
     return this.#snapshots;
   }

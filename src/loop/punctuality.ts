@@ -1,4 +1,7 @@
-/** How a loop keeps its beat. `hurried`: what is not control is left out. `overrun`: what it decides comes too late to be worth it. */
+/**
+ * How a loop keeps its beat. `hurried`: what is not control is left out. `overrun`: what it decides comes too late to be worth
+ * it.
+ */
 export type Pace = 'punctual' | 'hurried' | 'overrun';
 
 /** What a punctual tick takes away again: the mark falls as long as fewer than one in three ticks comes after missed ones. */

@@ -24,7 +24,7 @@ export class Timer {
     return this.#descriptor.fd;
   }
 
-  /** Expires once, at that time, in place of what was set before; at once when the time has passed. Forgets earlier expirations. */
+  /** Expires once, at that time, in place of what was set before; at once when it has passed. Forgets earlier expirations. */
   armAt(absoluteMonotonicNs: bigint): void {
     // A time of 0 would disarm the timer.
     const timeNs = absoluteMonotonicNs > 0n ? absoluteMonotonicNs : 1n;

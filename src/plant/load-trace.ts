@@ -81,7 +81,11 @@ export function traceProblemOf(trace: LoadTrace): string | undefined {
   return ascending ? undefined : 'its times do not ascend from 0';
 }
 
-/** A smooth curve as a thousand steps, each at the curve's value in its middle. @param curve of the share of the run that is past */
+/**
+ * A smooth curve as a thousand steps, each at the curve's value in its middle.
+ *
+ * @param curve of the share of the run that is past
+ */
 function sampled(name: string, durationNs: number, curve: (share: number) => number): LoadTrace {
   return steps(
     name,

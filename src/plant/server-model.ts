@@ -38,7 +38,11 @@ export function withoutDeepIdle(server: ServerModel, longestWakeNs: number): Ser
 /** Which cores change frequency together. */
 export type DomainShape = 'core' | 'package';
 
-/** A machine of `cores` alike, its whole range allowed. @param stepsKhz ascending; null where any frequency of the range can be had */
+/**
+ * A machine of `cores` alike, its whole range allowed.
+ *
+ * @param stepsKhz ascending; null where any frequency of the range can be had
+ */
 export function uniformMachine(
   cores: number,
   range: { readonly minKhz: KiloHertz; readonly maxKhz: KiloHertz; readonly stepsKhz: readonly KiloHertz[] | null },

@@ -12,7 +12,7 @@ export interface ServiceModel {
   readonly trace?: LoadTrace;
   /** Time that a request occupies a core when the core runs at the server's highest frequency. */
   readonly demand: Distribution;
-  /** The share of the demand that takes cycles, and so grows as 1/f; the rest (memory, devices) holds the core at any frequency. */
+  /** The share of the demand that takes cycles, and so grows as 1/f; the rest (memory, devices) holds the core all the same. */
   readonly frequencyBoundRatio: number;
   /**
    * Time that a request waits for others (a disk, another service) besides, as a multiple of its demand; 0 where not given.

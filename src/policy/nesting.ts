@@ -8,7 +8,7 @@ const WIDEST_COLUMN = 200;
 const OPENING = new Set(['flow-seq-start', 'flow-map-start']);
 const CLOSING = new Set(['flow-seq-end', 'flow-map-end']);
 const INDICATOR = new Set(['seq-item-ind', 'map-value-ind', 'explicit-key-ind']);
-/** Between commas a sound flow collection has one indicator; the parser takes each of several for a block within the one before. */
+/** Between commas a sound flow collection has one indicator; of several the parser takes each for a block within the last. */
 const MOST_INDICATORS = DEEPEST_FLOW;
 /** Marks of the lexer's own, which stand for nothing in the text. */
 const MARKS = new Set(['doc-mode', 'flow-error-end', 'scalar']);

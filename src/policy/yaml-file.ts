@@ -128,7 +128,7 @@ export function parseYaml(file: string, text: string): YamlFile {
   };
 }
 
-/** The parser makes an error of each complaint, and there may be thousands: to trace the stack for each takes most of the time. */
+/** The parser makes an error of each complaint, of maybe thousands: to trace the stack for each takes most of the time. */
 function withoutTraces<T>(parse: () => T): T {
   const { stackTraceLimit } = Error;
   Error.stackTraceLimit = 0;

@@ -1,6 +1,7 @@
-/** What a system call does to the descriptor that is its first argument, or that it returns where it accepts; `flagsAt`: the argument that holds flags of recv(2). */
+/** What a system call does to the descriptor that is its first argument, or that it returns where it accepts. */
 interface Role {
   readonly does: 'read' | 'send' | 'accept';
+  /** The argument that holds flags of recv(2), from 0. */
   readonly flagsAt?: 2 | 3;
   readonly numbers: Readonly<Record<'x64' | 'arm64', number>>;
 }

@@ -268,8 +268,8 @@ export class TurnSensor implements OpenedSensor {
   }
 
   /**
-   * Nothing says that a Unix-domain socket closes, or that a peer of a UDP socket was forgotten. What a walk twice does not find, while nothing comes and nothing is
-   * answered, closed before its reply.
+   * Nothing says that a Unix-domain socket closes, or that a peer of a UDP socket was forgotten. What a walk twice does not find,
+   * while nothing comes and nothing is answered, closed before its reply.
    */
   #withoutLost(target: TargetState, window: Window, index: number): Window {
     if (target.spec.unix === undefined && !isUdp(target.spec)) return window;

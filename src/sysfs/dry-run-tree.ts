@@ -8,8 +8,8 @@ const EFFECTIVE = /cpuset\.(?:cpus\.effective|effective_cpus)$/;
 /**
  * Looks like `base` and never changes it: reads pass through until a cpufreq file is first written to, from when a model
  * of that policy, made from the files of `base`, answers writes and reads as the kernel would. What is written to a cpuset is
- * remembered, and shown as its effect. Writes to anything else are refused (EACCES). Later changes in `base` to the files of a policy that was written to stay unseen, but for a policy that
- * goes (an offline CPU).
+ * remembered, and shown as its effect. Writes to anything else are refused (EACCES). Later changes in `base` to the files of a
+ * policy that was written to stay unseen, but for a policy that goes (an offline CPU).
  */
 export function dryRunTree(base: SysfsTree): SysfsTree {
   const model = new CpufreqModel(
