@@ -61,6 +61,13 @@ const matchesGlob = (name: string, pattern: string) =>
       .map((part) => part.replaceAll('.', '\\.'))
       .join('.*')}$`,
   ).test(name);
+/** The rows of the Markdown table whose heading begins so, as cells. */
+const tableBelow = (heading: string, text: string): string[][] => {
+  const lines = text.split('\n');
+  const first = lines.findIndex((line) => line.startsWith(heading)) + 2;
+  const rows = lines.slice(first, lines.indexOf('', first));
+  return rows.map((row) => row.split('|').slice(1, -1).map((cell) => cell.trim()));
+};
 const sources = moduleGraph(readSources(ROOT, ['src']));
 const everything = moduleGraph(readSources(ROOT, ['src', 'test', 'bench', 'deploy']));
 
@@ -68,6 +75,27 @@ describe('the rooms of src/', () => {
   it('import what the table allows and nothing else', () => {
     expect(sources.size).toBeGreaterThan(0);
     expect(forbiddenImports(sources, MAY_IMPORT)).toEqual([]);
+  });
+
+  it('are those of docs/architecture.md, each with what it may import', () => {
+    const documented: Record<string, readonly string[]> = {};
+    for (const [rooms, allowed] of tableBelow('| room', read('docs/architecture.md'))) {
+      const above = Object.keys(documented);
+      const compound: Readonly<Record<string, readonly string[]>> = {
+        'nothing of ours': [],
+        'all of the above': above,
+        'compose and all that it builds from': [...(documented['compose'] ?? []), 'compose'],
+      };
+      for (const room of rooms!.split(', ')) documented[room] = compound[allowed!] ?? allowed!.split(', ');
+    }
+    const sorted = (table: Readonly<Record<string, readonly string[]>>) =>
+      Object.fromEntries(Object.entries(table).map(([room, allowed]) => [room, allowed.toSorted()]));
+    expect(sorted(documented)).toEqual(sorted(MAY_IMPORT));
+  });
+
+  it('are each told of in docs/architecture.md', () => {
+    const told = [...read('docs/architecture.md').matchAll(/^src\/(\S+?)\/? {2,}/gm)].map(([, room]) => room);
+    expect(told.toSorted()).toEqual(Object.keys(MAY_IMPORT).toSorted());
   });
 
   it('have no cycle between their files', () => {
