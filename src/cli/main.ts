@@ -63,10 +63,11 @@ function report(error: unknown): number {
   return EXIT_FAILURE;
 }
 
-// Whoever reads our output may stop early, as `head` does: then there is nobody left to tell.
+// Whoever reads our output may stop early, as `head` does: then there is nobody left to tell. A command that listens, too, has
+// something to put away, and ends by itself.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code === 'EPIPE') process.exit(0);
-  throw error;
+  if (error.code !== 'EPIPE') throw error;
+  if (process.stdout.listenerCount('error') === 1) process.exit(0);
 });
 
 process.exitCode = await runCli(process.argv);

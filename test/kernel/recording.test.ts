@@ -124,9 +124,9 @@ describe('a recording of a real server', () => {
 });
 
 describe('tailgov observe --record', () => {
-  it('leaves a whole file at Ctrl-C', async () => {
+  it.each(['at Ctrl-C', 'where nobody reads its table any more'] as const)('leaves a whole file %s', async (why) => {
     const redis = await use(startRedis());
-    const file = join(directory, 'interrupted');
+    const file = join(directory, `ended ${why}`);
     const observe = spawn(process.execPath, [CLI, 'observe', '--port', `${redis.port}`, '--record', file], {
       stdio: ['ignore', 'pipe', 'pipe'],
     });
@@ -138,7 +138,8 @@ describe('tailgov observe --record', () => {
     await until('it observes', () => said.includes('requests/s'), 30_000);
     const one = await client(redis);
     for (let left = 101; left > 0; left--) await one.exchange(PING, PONG_BYTES);
-    observe.kill('SIGINT');
+    if (why === 'at Ctrl-C') observe.kill('SIGINT');
+    else observe.stdout.destroy();
     expect(await exited).toBe(0);
     expect(said).toContain(`recorded 101 requests in ${file}`);
     const recording = readRecording(file);
