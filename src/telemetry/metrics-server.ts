@@ -25,7 +25,7 @@ const LIMITS = { requestMs: 5_000, answerMs: 10_000, keepAliveMs: 75_000, connec
 /**
  * Serves pages for reading, and nothing else: GET and HEAD. It knows no secret and changes nothing.
  *
- * @param onError told of connections that could not be accepted
+ * @param onError told of connections that could not be accepted, and of pages that could not be made: no reason to end
  * @throws ListenError where the address cannot be had
  */
 export async function startMetricsServer(
@@ -33,7 +33,8 @@ export async function startMetricsServer(
   pages: Readonly<Record<string, Page>>,
   onError: (error: Error) => void = () => undefined,
 ): Promise<MetricsServer> {
-  const handler: RequestListener = (request, response) => answer(request, response, pages, isLoopback(server));
+  const handler: RequestListener = (request, response) =>
+    answer(request, response, { pages, loopbackOnly: isLoopback(server), onError });
   const server = boundedServer(LIMITS, handler);
   try {
     await listening(server, address, onError);
@@ -58,11 +59,16 @@ export const isLoopbackHost = (host: string) => host === 'localhost' || host ===
 
 const isLoopback = (server: Server) => isLoopbackHost((server.address() as AddressInfo | null)?.address ?? '');
 
+interface Answering {
+  readonly pages: Readonly<Record<string, Page>>;
+  readonly loopbackOnly: boolean;
+  readonly onError: (error: Error) => void;
+}
+
 function answer(
   request: IncomingMessage,
   response: ServerResponse,
-  pages: Readonly<Record<string, Page>>,
-  loopbackOnly: boolean,
+  { pages, loopbackOnly, onError }: Answering,
 ): void {
   const send = (status: number, type: string, body: string, headers: Readonly<Record<string, string>> = {}) => {
     response.writeHead(status, {
@@ -88,7 +94,14 @@ function answer(
   if (request.method !== 'GET' && request.method !== 'HEAD') {
     return refuse(405, 'this is for reading: expected GET or HEAD', { allow: 'GET, HEAD' });
   }
-  send(200, page.type, page.body(url.searchParams), page.headers);
+  let body: string;
+  try {
+    body = page.body(url.searchParams);
+  } catch (error) {
+    onError(new Error(`make ${url.pathname}: ${messageOf(error)}`, { cause: error }));
+    return refuse(500, 'this page could not be made; the log says why');
+  }
+  send(200, page.type, body, page.headers);
 }
 
 /** @param host what the client takes us for: `localhost:9750`, `127.0.0.1:9750`, `[::1]:9750` */

@@ -39,6 +39,26 @@ describe('the listener for metrics', () => {
     expect(await (await fetch(`${url}/echo?after=7&x=${'y'.repeat(500)}`)).json()).toBe('7');
   });
 
+  it('answers 500 for a page that cannot be made, says why to its owner, and goes on', async () => {
+    const said: string[] = [];
+    const broken: Page = {
+      type: 'text/plain',
+      body: () => {
+        throw new RangeError('no such bucket');
+      },
+    };
+    const address = { host: '127.0.0.1', port: 0 };
+    const server = await startMetricsServer(address, { ...PAGES, '/broken': broken }, ({ message }) =>
+      said.push(message),
+    );
+    servers.push(server);
+    const answer = await fetch(`${server.url}/broken`);
+    expect(answer.status).toBe(500);
+    expect(await answer.text()).not.toContain('bucket');
+    expect(said).toEqual(['make /broken: no such bucket']);
+    expect((await fetch(`${server.url}/metrics`)).status).toBe(200);
+  });
+
   it('lets nobody keep, sniff or embed what it says', async () => {
     const { url } = await start();
     const { headers } = await fetch(url);
