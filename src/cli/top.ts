@@ -5,7 +5,15 @@ import { type ControlClient, controlClient, ControlError } from '../telemetry/co
 import type { DaemonStatus } from '../telemetry/daemon-status.ts';
 import { TerminalPainter } from '../telemetry/terminal-painter.ts';
 import { wantsColor } from '../telemetry/terminal-text.ts';
-import { pressTopKey, TOP_SPAN_MS, type TopAction, topLines, type TopState, topView } from '../telemetry/top-view.ts';
+import {
+  keysIn,
+  pressTopKey,
+  TOP_SPAN_MS,
+  type TopAction,
+  topLines,
+  type TopState,
+  topView,
+} from '../telemetry/top-view.ts';
 import { durationOption } from './duration-option.ts';
 import { controlSocketIn, runtimeOption } from './runtime-directory.ts';
 
@@ -72,7 +80,9 @@ class TopScreen {
   async run(end: AbortSignal): Promise<void> {
     const stop = () => this.#quit.abort();
     const draw = () => this.#draw();
-    const onKeys = (keys: string) => this.#press(keys);
+    const onKeys = (sent: string) => {
+      for (const key of keysIn(sent)) this.#press(key);
+    };
     end.addEventListener('abort', stop);
     process.once('SIGINT', stop).once('SIGTERM', stop).once('SIGHUP', stop);
     process.stdout.on('resize', draw);

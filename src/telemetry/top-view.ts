@@ -25,6 +25,12 @@ export const TOP_SPAN_MS = 60_000;
 
 const KEYS_LINE = 'p pause or resume, ↑ ↓ service, q quit';
 
+/** What begins with an escape is one key, known or not. */
+const KEY = new RegExp(`${'\u001b'}(?:\\[[0-9;]*[A-Za-z~]|O.|.)?|.`, 'gsu');
+
+/** The keys in what a terminal in raw mode has sent: those of a moment come together, as where one is held down. */
+export const keysIn = (sent: string): readonly string[] => sent.match(KEY) ?? [];
+
 /** What a key asks for; the state is the same one where the key means nothing. Keys are as a terminal in raw mode sends them. */
 export function pressTopKey(state: TopState, key: string): { readonly state: TopState; readonly action?: TopAction } {
   const services = state.status?.last?.services.length ?? 0;

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { cpuId } from '../../src/core/units.ts';
 import type { DaemonStatus } from '../../src/telemetry/daemon-status.ts';
-import { pressTopKey, topLines, type TopState, topView } from '../../src/telemetry/top-view.ts';
+import { keysIn, pressTopKey, topLines, type TopState, topView } from '../../src/telemetry/top-view.ts';
 import { tickReport } from '../demo/fixtures.ts';
 import { STATUS } from './metrics-support.ts';
 
@@ -67,6 +67,19 @@ describe('topView()', () => {
       'waiting for the first tick',
     );
     expect(topView({ ...state, status: null, ticks: [] }, plain).join('\n')).toContain('q quit');
+  });
+});
+
+describe('keysIn()', () => {
+  test.each([
+    ['p', ['p']],
+    ['\u001b[B\u001b[Bj', ['\u001b[B', '\u001b[B', 'j']],
+    ['\u001bOAq', ['\u001bOA', 'q']],
+    // A function key, Alt with a letter, the escape key alone: none of them is made of keys that mean something.
+    ['\u001b[15~\u001bp\u001b', ['\u001b[15~', '\u001bp', '\u001b']],
+    ['', []],
+  ])('finds the keys in %j', (sent, keys) => {
+    expect(keysIn(sent)).toEqual(keys);
   });
 });
 
