@@ -3,8 +3,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { UsageError } from '../core/errors.ts';
-import { formatNs, NS_PER_MS } from '../core/units.ts';
-import { percent } from '../study/summarize-runs.ts';
+import { formatNs, formatPercent, NS_PER_MS } from '../core/units.ts';
 import { type LiveTried, type LiveTuning, tuneLive } from '../study/tune-live.ts';
 import type { Parameters, TunedParameter } from '../study/tune-policy.ts';
 import { controlClient, ControlError } from '../telemetry/control-client.ts';
@@ -97,7 +96,7 @@ function conclude(tuning: LiveTuning, options: Concluded): void {
   const words = [
     `Tuned by tailgov ${packageVersion()} on the live service ${live}, from ${original}: ${tuning.tried.length} candidates.`,
     `Each governed for ${block / 1000} s, after a block of the original policy, within ${(options.bounds ?? []).join(', ')}.`,
-    `${percent(1 - best.energyJ)} less power than the original in the block before, ${tuning.power.source}; the objective was kept in the block (limit: ${limit} times what it tolerates).`,
+    `${formatPercent(1 - best.energyJ)} less power than the original in the block before, ${tuning.power.source}; the objective was kept in the block (limit: ${limit} times what it tolerates).`,
     'One block is little evidence: hold it against the original for longer, `tailgov measure`.',
   ];
   writeFileSync(output, describedPolicy(words, textOf(best.parameters)));
@@ -109,7 +108,7 @@ function triedLine(
   searched: readonly TunedParameter[],
 ): string {
   const values = searched.map(({ name }) => `${name} ${String(parameters[name])}`).join(', ');
-  return `${values}: power × ${energyJ.toFixed(3)}, ${percent(lateRatio, 2)} of ${requests} requests late`;
+  return `${values}: power × ${energyJ.toFixed(3)}, ${formatPercent(lateRatio, 2)} of ${requests} requests late`;
 }
 
 /**

@@ -3,11 +3,10 @@ import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { Command } from 'commander';
 import { UsageError } from '../core/errors.ts';
-import { formatNs, formatQuantile, NS_PER_S } from '../core/units.ts';
+import { formatNs, formatPercent, formatQuantile, NS_PER_S } from '../core/units.ts';
 import { xeonSilver4114 } from '../plant/servers.ts';
 import { objectiveOption } from '../study/objective.ts';
 import { serverFrom } from '../study/scenario.ts';
-import { percent } from '../study/summarize-runs.ts';
 import { runTasks } from '../study/sweep/run-tasks.ts';
 import { namesOfLoad, type SweepCell, sweepCells } from '../study/sweep/sweep-cell.ts';
 import type { PolicyReference, SweepTask } from '../study/sweep/sweep-task.ts';
@@ -203,7 +202,7 @@ function howObtained(of: Obtained): string[] {
         ]),
     ...(recorded.length === 0 ? [] : [`Recordings ${listed(recorded)}: the first half to search, all of it to check.`]),
     `Objective ${listed(cells.map(({ slo }) => `${formatQuantile(slo.quantile)} ≤ ${formatNs(slo.latencyNs)}`))}; ${listed(cells.map(({ cores }) => String(cores)))} cores of ${cells[0]!.server.power.name}; ${listed(cells.map(({ durationNs }) => formatNs(durationNs)))} a run.`,
-    `In the check, which number ${of.validated} of the search passed: ${percent(1 - checked.energyJ / full.energyJ)} of the modelled energy of full speed saved, ${checked.missedWindows} of ${checked.windows} compliance windows missed (full speed: ${full.missedWindows}).`,
+    `In the check, which number ${of.validated} of the search passed: ${formatPercent(1 - checked.energyJ / full.energyJ)} of the modelled energy of full speed saved, ${checked.missedWindows} of ${checked.windows} compliance windows missed (full speed: ${full.missedWindows}).`,
     'It fits a service as far as the simulation does: try it with --dry-run first.',
   ];
 }

@@ -4,7 +4,7 @@ import { Command, Option } from 'commander';
 import { systemClock } from '../core/clock.ts';
 import { UsageError } from '../core/errors.ts';
 import type { PlanStrategy } from '../core/planner.ts';
-import { formatNs, formatQuantile, NS_PER_MS } from '../core/units.ts';
+import { formatNs, formatPercent, formatQuantile, NS_PER_MS } from '../core/units.ts';
 import { loadTraces } from '../plant/load-trace.ts';
 import type { ServerModel } from '../plant/server-model.ts';
 import { xeonSilver4114 } from '../plant/servers.ts';
@@ -16,7 +16,7 @@ import { type ReplayedInput, replayedInput } from '../study/replayed-input.ts';
 import { serverFrom, traceNamed, withCores, workloadNamed } from '../study/scenario.ts';
 import { type Progress, simulateTogether, type TogetherOptions } from '../study/simulate-together.ts';
 import { simulationReport } from '../study/simulation-report.ts';
-import { percent, runTable, type Study, summarizeRuns } from '../study/summarize-runs.ts';
+import { runTable, type Study, summarizeRuns } from '../study/summarize-runs.ts';
 import { namesOfLoad, sweepCells, type SweepCell, type SweepDimensions } from '../study/sweep/sweep-cell.ts';
 import { loadSweepFile } from '../study/sweep/sweep-file.ts';
 import { baselineNamed, policyFrom, type PolicyReference } from '../study/sweep/sweep-task.ts';
@@ -289,7 +289,7 @@ const besideNotes = ({ policies, runs }: Study, beside: readonly string[]): stri
     beside.map((name, index) => {
       const { slo, requests, overSlo, latency } = runs[run]!.beside[index]!;
       const quantile = requests === 0 ? '-' : formatNs(latency.quantileNs(slo.quantile));
-      const late = percent(requests === 0 ? 0 : overSlo / requests, 2);
+      const late = formatPercent(requests === 0 ? 0 : overSlo / requests, 2);
       return `Beside it under ${policy}: ${name}, ${requests} requests, ${formatQuantile(slo.quantile)} ${quantile} (SLO ${formatNs(slo.latencyNs)}), ${late} late.`;
     }),
   );

@@ -90,6 +90,10 @@ export function formatNs(ns: number): string {
   return `${value.toFixed(digits)} ${unit}`;
 }
 
+/** `0.1234` → `12.3 %`; never `-0.0 %` */
+export const formatPercent = (share: number, digits = 1): string =>
+  `${(share * 100).toFixed(digits).replace(/^-(0(\.0*)?)$/, '$1')} %`;
+
 /** `2300000` → `2.30 GHz` */
 export function formatKhz(khz: number): string {
   return khz >= 1_000_000 ? `${(khz / 1_000_000).toFixed(2)} GHz` : `${Math.round(khz / 1_000)} MHz`;

@@ -1,4 +1,4 @@
-import { formatKhz } from '../core/units.ts';
+import { formatKhz, formatPercent } from '../core/units.ts';
 import type { PhaseSummary } from './summarize-phase.ts';
 
 export interface Verdict {
@@ -14,8 +14,8 @@ export function judge(baseline: PhaseSummary, governed: PhaseSummary): Verdict {
   const clientKept = governed.clientFromDue.p99Ms <= governed.sloMs;
   const slo = `the SLO of ${ms(governed.sloMs)}`;
   const energy = cheaper
-    ? `${governed.name} saved ${percent(saved)} of the modelled energy that ${baseline.name} used`
-    : `${governed.name} saved nothing: it used ${percent(-saved)} more modelled energy than ${baseline.name}`;
+    ? `${governed.name} saved ${formatPercent(saved)} of the modelled energy that ${baseline.name} used`
+    : `${governed.name} saved nothing: it used ${formatPercent(-saved)} more modelled energy than ${baseline.name}`;
   const p99 = governed.simulated
     ? `simulated p99 was ${ms(governed.sensor.p99Ms)}`
     : `p99 was ${ms(governed.sensor.p99Ms)} by the sensor and ${ms(governed.clientFromDue.p99Ms)} by the client`;
@@ -62,15 +62,15 @@ export function comparisonRows(baseline: PhaseSummary, governed: PhaseSummary): 
     ),
     row(`p50, ${sensor}`, ms, (run) => run.sensor.p50Ms),
     ...ofClient(row('p50, client from due instant', ms, (run) => run.clientFromDue.p50Ms)),
-    bare(`over the SLO, ${sensor}`, (run) => percent(run.sensor.overSloRatio, 2)),
-    ...ofClient(bare('over the SLO, client from due', (run) => percent(run.clientFromDue.overSloRatio, 2))),
+    bare(`over the SLO, ${sensor}`, (run) => formatPercent(run.sensor.overSloRatio, 2)),
+    ...ofClient(bare('over the SLO, client from due', (run) => formatPercent(run.clientFromDue.overSloRatio, 2))),
     row(
       'throughput',
       (value) => `${value.toFixed(0)} rps`,
       (run) => run.throughputRps,
     ),
     row('mean frequency', formatKhz, (run) => run.meanFrequencyKhz),
-    bare('busy share of the core', (run) => percent(run.busyRatio)),
+    bare('busy share of the core', (run) => formatPercent(run.busyRatio)),
     bare('frequency changes', (run) => count(run.frequencyChanges)),
     ...ofClient(
       bare('requests, sensor / client', (run) => `${run.requests} / ${run.clientFromDue.count}`),
@@ -103,7 +103,7 @@ export function caveats(baseline: PhaseSummary, governed: PhaseSummary): string[
       notes.push(`${run.name}: not as before when the daemon had ended: ${run.notRestored.join(', ')}.`);
     if (run.cpuWaitRatio !== null && run.cpuWaitRatio > DISTURBED_RATIO) {
       notes.push(
-        `${run.name}: for ${percent(run.cpuWaitRatio)} of the run the server was ready and had no CPU: other processes on this machine disturb the figures.`,
+        `${run.name}: for ${formatPercent(run.cpuWaitRatio)} of the run the server was ready and had no CPU: other processes on this machine disturb the figures.`,
       );
     }
     if (run.meanAppliedKhz !== null && Math.abs(run.meanFrequencyKhz / run.meanAppliedKhz - 1) > FREQUENCY_TOLERANCE) {
@@ -119,7 +119,6 @@ export function caveats(baseline: PhaseSummary, governed: PhaseSummary): string[
 }
 
 export const ms = (value: number) => `${value.toFixed(value < 10 ? 2 : value < 100 ? 1 : 0)} ms`;
-export const percent = (share: number, digits = 1) => `${(share * 100).toFixed(digits)} %`;
 export const watts = (value: number) => `${value.toFixed(2)} W`;
 export const joules = (value: number) => `${value.toFixed(value < 1000 ? 1 : 0)} J`;
 

@@ -2,9 +2,9 @@ import { cpus, release, totalmem } from 'node:os';
 import { bucketHighNs, Histogram } from '../core/histogram.ts';
 import { describePowerModel } from '../core/power-model.ts';
 import type { TickReport } from '../core/tick-report.ts';
-import { formatKhz, NS_PER_MS } from '../core/units.ts';
+import { formatKhz, formatPercent, NS_PER_MS } from '../core/units.ts';
 import type { ReportChart, ReportData, ReportFacts, ReportSeries, ReportTable } from '../study/report/report-data.ts';
-import { caveats, comparisonRows, joules, judge, ms, percent, watts } from './compare-phases.ts';
+import { caveats, comparisonRows, joules, judge, ms, watts } from './compare-phases.ts';
 import {
   CAPACITY_RPS,
   CYCLES_SIGMA,
@@ -459,7 +459,7 @@ function highestGhz(tick: TickReport): number | null {
   return known.length === 0 ? null : Math.max(...known) / 1e6;
 }
 
-const waitText = (ratio: number | null) => (ratio === null ? 'not known' : percent(ratio));
+const waitText = (ratio: number | null) => (ratio === null ? 'not known' : formatPercent(ratio));
 const perSecond = (count: number, windowMs: number) => (windowMs > 0 ? round(count / (windowMs / 1000)) : null);
 const quantileMs = (histogram: Histogram, quantile: number) =>
   histogram.count === 0 ? null : round(histogram.quantileNs(quantile) / NS_PER_MS);

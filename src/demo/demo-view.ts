@@ -1,5 +1,6 @@
+import { formatPercent } from '../core/units.ts';
 import { liveLine, liveView, type LiveViewOptions } from '../telemetry/live-view.ts';
-import { joules, percent, watts } from './compare-phases.ts';
+import { joules, watts } from './compare-phases.ts';
 import { DEMO_POWER_MODEL } from './demo-settings.ts';
 import type { CoreSpan } from './modelled-core.ts';
 import type { DemoProgress } from './run-demo.ts';
@@ -49,7 +50,7 @@ function againstBaseline(progress: DemoProgress): string {
   const its = energySoFar(baseline.spans, baseline.startMs, progress);
   if (its === 0) return '';
   const saved = 1 - own / its;
-  return `, ${saved >= 0 ? `${percent(saved)} less` : `${percent(-saved)} more`} than ${baseline.name} by now (${joules(its)})`;
+  return `, ${saved >= 0 ? `${formatPercent(saved)} less` : `${formatPercent(-saved)} more`} than ${baseline.name} by now (${joules(its)})`;
 }
 
 /** From the start of a run to where the present run's book has come. */

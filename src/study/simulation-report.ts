@@ -1,12 +1,12 @@
 import { describePowerModel } from '../core/power-model.ts';
-import { formatNs, formatQuantile, NS_PER_MS, NS_PER_S } from '../core/units.ts';
+import { formatNs, formatPercent, formatQuantile, NS_PER_MS, NS_PER_S } from '../core/units.ts';
 import type { IdleState, ServerModel } from '../plant/server-model.ts';
 import type { Workload } from '../plant/workloads.ts';
 import { paretoFront } from './report/pareto-front.ts';
 import type { ReportChart, ReportData, ReportSeries } from './report/report-data.ts';
 import { survivalOf } from './report/survival.ts';
 import { FULL_LOAD_RATIO, type RunPoint } from './simulated-run.ts';
-import { keepsSlo, percent, type RunSummary, runTable, type Study, summarizeRuns } from './summarize-runs.ts';
+import { keepsSlo, type RunSummary, runTable, type Study, summarizeRuns } from './summarize-runs.ts';
 
 export interface SimulationReportContext {
   readonly version: string;
@@ -36,8 +36,8 @@ export function simulationReport(study: Study, context: SimulationReportContext)
     keyFigures: summaries.map((run, index) => ({
       ...(index === study.baseline
         ? { label: `${run.policy}: energy, modelled`, value: `${run.energyJ.toFixed(0)} J` }
-        : { label: `${run.policy}: saved, modelled`, value: percent(run.savingVsPerformance) }),
-      note: `${formatQuantile(slo.quantile)} ${latencyText(run)}, ${percent(run.violationRatio, 2)} late`,
+        : { label: `${run.policy}: saved, modelled`, value: formatPercent(run.savingVsPerformance) }),
+      note: `${formatQuantile(slo.quantile)} ${latencyText(run)}, ${formatPercent(run.violationRatio, 2)} late`,
     })),
     runs: policies,
     table: { title: 'Policies side by side', columns, rows, note: 'Energy and power are modelled.' },
@@ -53,7 +53,7 @@ export function simulationReport(study: Study, context: SimulationReportContext)
           { label: 'its source', value: context.workload.source },
           {
             label: 'load',
-            value: `trace ${study.trace}; at 1 the work keeps the cores busy for ${percent(FULL_LOAD_RATIO, 0)} of the time at full speed`,
+            value: `trace ${study.trace}; at 1 the work keeps the cores busy for ${formatPercent(FULL_LOAD_RATIO, 0)} of the time at full speed`,
           },
           { label: 'server', value: `${context.cores} cores of ${context.server.power.name}` },
           { label: 'power model', value: describePowerModel(context.server.power) },
@@ -75,7 +75,7 @@ export function simulationReport(study: Study, context: SimulationReportContext)
             : [
                 {
                   label: 'clairvoyant reference',
-                  value: `${reference.joules.toFixed(0)} J, ${percent(reference.lateRatio, 2)} late: one frequency for all cores, chosen with knowledge of every request`,
+                  value: `${reference.joules.toFixed(0)} J, ${formatPercent(reference.lateRatio, 2)} late: one frequency for all cores, chosen with knowledge of every request`,
                 },
               ]),
         ],
@@ -98,7 +98,7 @@ function judge({ slo, baseline }: Study, summaries: readonly RunSummary[]) {
     const excuse = keepsSlo(summaries[baseline]!, slo) ? '' : ' Full speed missed it, too.';
     return { text: `No policy kept ${objective}.${excuse}`, tone: 'bad' as const };
   }
-  const text = `${best.policy} kept ${objective} (${latencyText(best)}) and saved ${percent(best.savingVsPerformance)} of the modelled energy of full speed.${missing}`;
+  const text = `${best.policy} kept ${objective} (${latencyText(best)}) and saved ${formatPercent(best.savingVsPerformance)} of the modelled energy of full speed.${missing}`;
   return { text, tone: best.savingVsPerformance > 0 && missed.length === 0 ? ('good' as const) : ('mixed' as const) };
 }
 
@@ -177,7 +177,7 @@ function chartsOf(
         style: 'line' as const,
         ...survivalOf(latency),
       })),
-      limits: [bound('x'), { label: percent(1 - slo.quantile, 0), axis: 'y', value: 1 - slo.quantile }],
+      limits: [bound('x'), { label: formatPercent(1 - slo.quantile, 0), axis: 'y', value: 1 - slo.quantile }],
     },
     {
       title: `Energy against ${quantile}`,

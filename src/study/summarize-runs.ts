@@ -1,5 +1,5 @@
 import { type Slo, toleratedRatio } from '../core/slo.ts';
-import { formatNs, formatQuantile, NS_PER_MS, NS_PER_S } from '../core/units.ts';
+import { formatNs, formatPercent, formatQuantile, NS_PER_MS, NS_PER_S } from '../core/units.ts';
 import type { TogetherResult } from './simulate-together.ts';
 
 /** What was simulated, in the words of the command line, and what came of it. */
@@ -83,18 +83,15 @@ export function runTable(summaries: readonly RunSummary[], slo: Slo): string[][]
       run.policy,
       String(run.requests),
       run.p99Ms === null ? '-' : formatNs(run.p99Ms * NS_PER_MS),
-      percent(run.violationRatio, 2),
+      formatPercent(run.violationRatio, 2),
       run.requests === 0 ? '-' : keepsSlo(run, slo) ? 'kept' : 'missed',
       `${run.energyJ.toFixed(run.energyJ < 1000 ? 1 : 0)} J`,
       `${run.meanPowerW.toFixed(1)} W`,
-      percent(run.savingVsPerformance),
-      ...(reference ? [run.shareOfAttainableSaving === null ? '-' : percent(run.shareOfAttainableSaving)] : []),
+      formatPercent(run.savingVsPerformance),
+      ...(reference ? [run.shareOfAttainableSaving === null ? '-' : formatPercent(run.shareOfAttainableSaving)] : []),
       String(run.transitions),
     ]),
   ];
 }
-
-export const percent = (share: number, digits = 1) =>
-  `${(share * 100).toFixed(digits).replace(/^-(0(\.0*)?)$/, '$1')} %`;
 
 const rounded = (value: number, decimals: number) => Number(value.toFixed(decimals));

@@ -1,6 +1,6 @@
 import type { ServiceReport, TickReport } from '../core/tick-report.ts';
 import { formatCpuList } from '../core/cpu-list.ts';
-import { formatKhz, formatNs, formatQuantile } from '../core/units.ts';
+import { formatKhz, formatNs, formatPercent, formatQuantile } from '../core/units.ts';
 import { colored, cutToWidth, progressBar, sparkline, uncolored, type Color, type Painter } from './terminal-text.ts';
 
 /** What a live view shows. Made from tick reports alone, so that it fits a demo, a running daemon and a simulation. */
@@ -88,7 +88,7 @@ function serviceLines(service: ServiceReport, data: LiveViewData, options: LiveV
     columnValues(data, service.service, width, value);
   const over = observation.quantileNs !== null && observation.quantileNs > slo.latencyNs;
   const shareOfSlo =
-    observation.quantileNs === null ? '' : ` (${percent(observation.quantileNs / slo.latencyNs)} of SLO)`;
+    observation.quantileNs === null ? '' : ` (${formatPercent(observation.quantileNs / slo.latencyNs, 0)} of SLO)`;
 
   const rows: Row[] = [
     {
@@ -218,4 +218,3 @@ function frequencyText(tick: TickReport): string {
 }
 
 export const timeOrNone = (ns: number | null) => (ns === null ? 'none' : formatNs(ns));
-const percent = (share: number) => `${(share * 100).toFixed(0)} %`;

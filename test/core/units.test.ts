@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import {
   formatKhz,
   formatNs,
+  formatPercent,
   formatQuantile,
   parseDurationNs,
   parseFrequencyKhz,
@@ -150,6 +151,18 @@ describe('formatNs()', () => {
         expect(Math.abs(shown - ns) / ns).toBeLessThanOrEqual(0.005);
       }),
     );
+  });
+});
+
+describe('formatPercent()', () => {
+  test.each([
+    [0.1234, 1, '12.3 %'],
+    [-0.05, 0, '-5 %'],
+    [-0.0001, 1, '0.0 %'],
+    [-0.001, 0, '0 %'],
+    [1, 2, '100.00 %'],
+  ])('writes %d with %d digits as %s', (share, digits, text) => {
+    expect(formatPercent(share, digits)).toBe(text);
   });
 });
 

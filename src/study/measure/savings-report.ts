@@ -1,8 +1,8 @@
 import { Histogram } from '../../core/histogram.ts';
-import { NS_PER_MS, formatNs } from '../../core/units.ts';
+import { formatNs, formatPercent, NS_PER_MS } from '../../core/units.ts';
 import { describeOrigin, type PowerOrigin } from '../../telemetry/power-meter.ts';
 import { textTable } from '../../telemetry/terminal-text.ts';
-import { estimateMean, type MeanEstimate } from '../sweep/confidence.ts';
+import { estimateMean, type MeanEstimate, withInterval } from '../sweep/confidence.ts';
 import type { Arm, Block, ServiceBlock } from './block.ts';
 import type { Measurement } from './measure-savings.ts';
 
@@ -137,10 +137,10 @@ export function savingsLines(report: SavingsReport): string[] {
   ];
 }
 
-type Format = (value: number, digits?: number) => string;
+type Format = (value: number) => string;
 const watts: Format = (value) => `${value.toFixed(1)} W`;
 const milliseconds: Format = (value) => `${value.toFixed(3)} ms`;
-const percent: Format = (value) => `${(100 * value).toFixed(2)} %`;
+const percent: Format = (value) => formatPercent(value, 2);
 const plain: Format = (value) => value.toFixed(0);
 
 function row(
@@ -156,6 +156,3 @@ function row(
   const shown = by === null ? '–' : `${by.mean > 0 ? '+' : ''}${withInterval(by, formatEffect)}`;
   return [name, withInterval(governed, format), withInterval(full, format), shown];
 }
-
-const withInterval = ({ mean, plusMinus }: MeanEstimate, format: Format) =>
-  plusMinus === null ? format(mean) : `${format(mean)} ± ${format(plusMinus)}`;

@@ -10,6 +10,11 @@ export interface MeanEstimate {
   readonly plusMinus: number | null;
 }
 
+/** `12.3 ± 0.4 %`; without the interval where there is none */
+export function withInterval({ mean, plusMinus }: MeanEstimate, format: (value: number) => string, unit = ''): string {
+  return `${format(mean)}${plusMinus === null ? '' : ` ± ${format(plusMinus)}`}${unit}`;
+}
+
 /**
  * Mean and 95 % confidence interval of independent values, by Student's t. Beyond 31 values t of 30 degrees of freedom goes
  * on, which is a little too wide. @throws RangeError for no values

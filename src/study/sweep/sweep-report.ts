@@ -1,8 +1,7 @@
-import { formatNs, NS_PER_MS } from '../../core/units.ts';
+import { formatNs, formatPercent, NS_PER_MS } from '../../core/units.ts';
 import { paretoFront } from '../report/pareto-front.ts';
 import type { ReportChart, ReportData } from '../report/report-data.ts';
 import { FAR_OFF_SLOS } from '../simulation-report.ts';
-import { percent } from '../summarize-runs.ts';
 import { objectiveOf, rowKeepsSlo, type SweepPlan, type SweepResult, type SweepRow, sweepTable } from './sweep.ts';
 
 /** A page with more charts is not looked at; the table has all cells. */
@@ -38,7 +37,7 @@ export function sweepReport(plan: SweepPlan, result: SweepResult, version: strin
     ],
     keyFigures: overall.slice(0, 12).map(({ name, cells: count, kept, saved }) => ({
       label: `${name}: saved, mean over cells`,
-      value: percent(saved),
+      value: formatPercent(saved),
       note: `objective kept in ${kept} of ${count} cells`,
     })),
     runs: names,
@@ -109,7 +108,7 @@ function judge(governed: readonly Overall[]): Pick<ReportData, 'verdict' | 'verd
   }
   const others = missed === 0 ? '' : ` ${missed} of ${governed.length} missed it somewhere.`;
   return {
-    verdict: `${best.name} kept the objective in every cell and saved ${percent(best.saved)} of the modelled energy of full speed on average.${others}`,
+    verdict: `${best.name} kept the objective in every cell and saved ${formatPercent(best.saved)} of the modelled energy of full speed on average.${others}`,
     verdictTone: best.saved > 0 && missed === 0 ? 'good' : 'mixed',
   };
 }

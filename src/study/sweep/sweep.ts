@@ -1,6 +1,5 @@
-import { formatNs, formatQuantile, NS_PER_MS } from '../../core/units.ts';
-import { percent } from '../summarize-runs.ts';
-import { estimateMean, type MeanEstimate } from './confidence.ts';
+import { formatNs, formatPercent, formatQuantile, NS_PER_MS } from '../../core/units.ts';
+import { estimateMean, type MeanEstimate, withInterval } from './confidence.ts';
 import type { RunTasksOptions } from './run-tasks.ts';
 import { runTasks } from './run-tasks.ts';
 import { namesOfLoad, type SweepCell } from './sweep-cell.ts';
@@ -152,7 +151,7 @@ export function sweepTable(rows: readonly SweepRow[]): string[][] {
       ...(severalObjectives ? [objectiveOf(row)] : []),
       row.policy,
       row.p99Ms === null ? '-' : row.p99Ms.toPrecision(3),
-      percent(row.violationRatio, 2),
+      formatPercent(row.violationRatio, 2),
       `${row.missedWindows} of ${row.windows}`,
       withInterval(row.energyJ, (joules) => joules.toFixed(joules < 100 ? 1 : 0)),
       withInterval(row.savingVsPerformance, (share) => (100 * share).toFixed(1), ' %'),
@@ -166,10 +165,6 @@ export function sweepTable(rows: readonly SweepRow[]): string[][] {
 
 export const objectiveOf = ({ sloQuantile, sloMs }: SweepRow): string =>
   `${formatQuantile(sloQuantile)} ≤ ${formatNs(sloMs * NS_PER_MS)}`;
-
-export function withInterval({ mean, plusMinus }: MeanEstimate, format: (value: number) => string, unit = ''): string {
-  return `${format(mean)}${plusMinus === null ? '' : ` ± ${format(plusMinus)}`}${unit}`;
-}
 
 const rounded = (value: number, decimals: number) => Number(value.toFixed(decimals));
 const roundedEstimate = ({ mean, plusMinus }: MeanEstimate, decimals: number): MeanEstimate => ({
