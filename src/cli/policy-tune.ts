@@ -18,7 +18,7 @@ import { policyFile, readyPolicies } from './ready-policies.ts';
 import { runtimeOption } from './runtime-directory.ts';
 import { seedsFrom, sweepProgram, untilInterrupted } from './simulate-sweep.ts';
 import { simulatedDurationNs } from './simulated-duration.ts';
-import { describedPolicy, refuseOverwriting, tunablePolicy } from './tunable-policy.ts';
+import { describedPolicy, refuseOverwriting, type TunablePolicy, tunablePolicy } from './tunable-policy.ts';
 import { wholeNumber } from './whole-number.ts';
 
 const LIVE_ONLY = ['bounds', 'block', 'warmup', 'limit'];
@@ -100,14 +100,31 @@ governed before governs again, also where this command is killed
 }
 
 async function tune(options: TuneOptions & Partial<TuneLiveOptions>, command: Command): Promise<void> {
-  const given = (names: readonly string[]) =>
-    names.find((name) => (command.getOptionValueSource(name) ?? 'default') === 'cli');
   const { live } = options;
-  const lost = given(live === undefined ? LIVE_ONLY : SIMULATED_ONLY);
+  const given = (name: string) => command.getOptionValueSource(name) === 'cli';
+  const lost = (live === undefined ? LIVE_ONLY : SIMULATED_ONLY).find(given);
   if (lost !== undefined) {
     throw new UsageError(`--${lost}: expected ${live === undefined ? '--live with it' : 'it without --live'}`);
   }
   if (live !== undefined) return tunePolicyLive({ ...(options as TuneLiveOptions), live });
+  refuseOverwriting(options);
+  const search = searchFor(options);
+  conclude(await untilInterrupted((signal, onProgress) => run(search, signal, onProgress)), search, options);
+}
+
+/** What is searched, with which requests, and checked with which others. */
+interface Search {
+  readonly file: string;
+  readonly policy: TunablePolicy;
+  readonly threads: number;
+  readonly searchSeeds: readonly number[];
+  readonly checkSeeds: readonly number[];
+  readonly searchCells: readonly SweepCell[];
+  readonly checkCells: readonly SweepCell[];
+}
+
+/** @throws UsageError, PolicyError */
+function searchFor(options: TuneOptions): Search {
   const recordings = options.recording ?? [];
   const workloads = options.workload ?? (recordings.length > 0 ? [] : ['microservice']);
   const count = wholeNumber('--seeds', options.seeds, 1, 100);
@@ -116,93 +133,98 @@ async function tune(options: TuneOptions & Partial<TuneLiveOptions>, command: Co
   const threads =
     options.threads === undefined ? availableParallelism() : wholeNumber('--threads', options.threads, 1, 256);
   const file = policyFile(options.policy);
-  const { start, searched, textOf } = tunablePolicy(file, `--policy ${options.policy}`);
-  refuseOverwriting(options);
-  const candidate = (parameters: Parameters): PolicyReference => ({ file, text: textOf(parameters) });
+  const policy = tunablePolicy(file, `--policy ${options.policy}`);
   const cellsFor = (seedsOfRuns: readonly number[]) =>
     sweepCells({
       ...{ workloads, traces: options.trace ?? ['step', 'diurnal', 'mmpp'], recordings, seeds: seedsOfRuns },
       servers: [options.power === undefined ? xeonSilver4114 : serverFrom(options.power)],
       objectives: options.slo === undefined ? [] : [objectiveOption(options.slo)],
       ...coresOf(options, recordings),
-      ...(options.duration === undefined
-        ? recordings.length > 0
-          ? {}
-          : { durationNs: USUAL_RUN_NS }
-        : { durationNs: simulatedDurationNs(options.duration) }),
+      ...lengthOf(options, recordings),
       strategy: 'frequency',
     });
-  const checkCells = cellsFor(seeds.slice(count));
-  const searchCells = cellsFor(seeds.slice(0, count)).map((cell) =>
+  const [searchSeeds, checkSeeds] = [seeds.slice(0, count), seeds.slice(count)];
+  const searchCells = cellsFor(searchSeeds).map((cell) =>
     'recording' in cell.load ? { ...cell, durationNs: Math.ceil(cell.durationNs / 2) } : cell,
   );
-  const performance: PolicyReference = { file: readyPolicies()['performance']! };
+  return { file, policy, threads, searchSeeds, checkSeeds, searchCells, checkCells: cellsFor(checkSeeds) };
+}
 
-  const outcome = await untilInterrupted(async (signal, onProgress) => {
-    const scores = async (policies: readonly PolicyReference[], cells: readonly SweepCell[]) => {
-      const each = cells.flatMap((cell) => cell.seeds.map((seed) => ({ cell, seed })));
-      const tasks = policies.flatMap((policy) => each.map((one): SweepTask => ({ ...one, policy, reference: false })));
-      const outcomes = await runTasks({ tasks, threads, program: sweepProgram(), signal, onProgress });
-      return policies.map((_, index): Score | undefined => {
-        const own = outcomes.slice(index * each.length, (index + 1) * each.length);
-        return own.includes(undefined) ? undefined : scoreOf(own.flatMap((one) => (one === undefined ? [] : [one])));
-      });
-    };
-    const tried = await tuneParameters(searched, start, (candidates) => scores(candidates.map(candidate), searchCells));
-    const [full] = await scores([performance], checkCells);
-    if (full === undefined) return null;
-    for (const [index, best] of tried.slice(0, MOST_VALIDATED).entries()) {
-      const [checked] = await scores([candidate(best.parameters)], checkCells);
-      if (checked === undefined) return null;
-      if (checked.missedWindows <= full.missedWindows)
-        return { best, checked, full, tried: tried.length, validated: index + 1 };
-    }
-    return { tried: tried.length };
-  });
+/** What has passed the check. */
+interface Passed {
+  readonly best: Tried;
+  readonly checked: Score;
+  /** Full speed in the same check. */
+  readonly full: Score;
+  readonly tried: number;
+  /** How many were checked. */
+  readonly validated: number;
+}
+
+/** Searches, and checks the best. @returns null where it was stopped before; without `best` where none of them passed */
+async function run(
+  { file, policy, threads, searchCells, checkCells }: Search,
+  signal: AbortSignal,
+  onProgress: (done: number, all: number) => void,
+): Promise<Passed | Pick<Passed, 'tried'> | null> {
+  const candidate = (parameters: Parameters): PolicyReference => ({ file, text: policy.textOf(parameters) });
+  const scores = async (policies: readonly PolicyReference[], cells: readonly SweepCell[]) => {
+    const each = cells.flatMap((cell) => cell.seeds.map((seed) => ({ cell, seed })));
+    const tasks = policies.flatMap((one) => each.map((task): SweepTask => ({ ...task, policy: one, reference: false })));
+    const outcomes = await runTasks({ tasks, threads, program: sweepProgram(), signal, onProgress });
+    return policies.map((_, index): Score | undefined => {
+      const own = outcomes.slice(index * each.length, (index + 1) * each.length);
+      return own.includes(undefined) ? undefined : scoreOf(own.flatMap((one) => (one === undefined ? [] : [one])));
+    });
+  };
+  const tried = await tuneParameters(policy.searched, policy.start, (candidates) =>
+    scores(candidates.map(candidate), searchCells),
+  );
+  const [full] = await scores([{ file: readyPolicies()['performance']! }], checkCells);
+  if (full === undefined) return null;
+  for (const [index, best] of tried.slice(0, MOST_VALIDATED).entries()) {
+    const [checked] = await scores([candidate(best.parameters)], checkCells);
+    if (checked === undefined) return null;
+    if (checked.missedWindows <= full.missedWindows)
+      return { best, checked, full, tried: tried.length, validated: index + 1 };
+  }
+  return { tried: tried.length };
+}
+
+function conclude(outcome: Awaited<ReturnType<typeof run>>, search: Search, { output, policy }: TuneOptions): void {
   if (outcome === null) {
     process.stderr.write('tailgov: stopped before anything was checked: no file was written\n');
     return;
   }
-  if (outcome.best === undefined) {
+  if (!('best' in outcome)) {
     process.stderr.write(
       `tailgov: none of the best of ${outcome.tried} candidates kept the SLO in the check, with requests that the search had not seen: no file was written\n`,
     );
     process.exitCode = 1;
     return;
   }
-  const words = howObtained({ ...outcome, cells: checkCells, seeds, count, file: options.policy });
-  writeFileSync(options.output, describedPolicy(words, textOf(outcome.best.parameters)));
-  process.stdout.write(`${words.join('\n')}\nWritten: ${resolve(options.output)}\n`);
+  const words = howObtained(outcome, search, policy);
+  writeFileSync(output, describedPolicy(words, search.policy.textOf(outcome.best.parameters)));
+  process.stdout.write(`${words.join('\n')}\nWritten: ${resolve(output)}\n`);
 }
 
-interface Obtained {
-  readonly best: Tried;
-  readonly checked: Score;
-  readonly full: Score;
-  readonly tried: number;
-  readonly validated: number;
-  readonly cells: readonly SweepCell[];
-  readonly seeds: readonly number[];
-  readonly count: number;
-  readonly file: string;
-}
-
-function howObtained(of: Obtained): string[] {
-  const { checked, full, seeds, count, cells } = of;
+/** @param from the policy that the search began with, as the command line names it */
+function howObtained({ checked, full, tried, validated }: Passed, search: Search, from: string): string[] {
+  const { checkCells: cells, searchSeeds, checkSeeds } = search;
   const listed = (texts: readonly string[]) => [...new Set(texts)].join(', ');
   const seeded = cells.filter(({ load }) => !('recording' in load)).map(({ load }) => namesOfLoad(load));
   const recorded = cells.filter(({ load }) => 'recording' in load).map(({ load }) => namesOfLoad(load).workload);
   return [
-    `Tuned by tailgov ${packageVersion()} in simulation, from ${of.file}: ${of.tried} candidates, searched parameter by parameter.`,
+    `Tuned by tailgov ${packageVersion()} in simulation, from ${from}: ${tried} candidates, searched parameter by parameter.`,
     ...(seeded.length === 0
       ? []
       : [
           `Workloads ${listed(seeded.map(({ workload }) => workload))}; traces ${listed(seeded.map(({ trace }) => trace))}.`,
-          `Seeds ${seeds[0]} to ${seeds[count - 1]} to search, ${seeds[count]} to ${seeds.at(-1)} to check.`,
+          `Seeds ${searchSeeds[0]} to ${searchSeeds.at(-1)} to search, ${checkSeeds[0]} to ${checkSeeds.at(-1)} to check.`,
         ]),
     ...(recorded.length === 0 ? [] : [`Recordings ${listed(recorded)}: the first half to search, all of it to check.`]),
     `Objective ${listed(cells.map(({ slo }) => `${formatQuantile(slo.quantile)} ≤ ${formatNs(slo.latencyNs)}`))}; ${listed(cells.map(({ cores }) => String(cores)))} cores of ${cells[0]!.server.power.name}; ${listed(cells.map(({ durationNs }) => formatNs(durationNs)))} a run.`,
-    `In the check, which number ${of.validated} of the search passed: ${formatPercent(1 - checked.energyJ / full.energyJ)} of the modelled energy of full speed saved, ${checked.missedWindows} of ${checked.windows} compliance windows missed (full speed: ${full.missedWindows}).`,
+    `In the check, which number ${validated} of the search passed: ${formatPercent(1 - checked.energyJ / full.energyJ)} of the modelled energy of full speed saved, ${checked.missedWindows} of ${checked.windows} compliance windows missed (full speed: ${full.missedWindows}).`,
     'It fits a service as far as the simulation does: try it with --dry-run first.',
   ];
 }
@@ -213,6 +235,11 @@ const USUAL_RUN_NS = 120 * NS_PER_S;
 function coresOf({ cores }: TuneOptions, recordings: readonly string[]): { readonly cores?: number } {
   if (cores !== undefined) return { cores: wholeNumber('--cores', cores, 1, 1024) };
   return recordings.length > 0 ? {} : { cores: USUAL_CORES };
+}
+
+function lengthOf({ duration }: TuneOptions, recordings: readonly string[]): { readonly durationNs?: number } {
+  if (duration !== undefined) return { durationNs: simulatedDurationNs(duration) };
+  return recordings.length > 0 ? {} : { durationNs: USUAL_RUN_NS };
 }
 
 /** Below 1 the search could end where the objective is kept. */
