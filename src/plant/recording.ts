@@ -27,22 +27,20 @@ const MOST_COMPLAINTS = 20;
 /** @throws PolicyError for a file that cannot be read or is no recording; a last line that was cut off is left out */
 export function readRecording(file: string): Recording {
   const reader = new RecordingReader(file);
-  let descriptor: number;
+  let descriptor: number | undefined;
   try {
     descriptor = openSync(file, 'r');
-  } catch (error) {
-    const problem = { file, line: 1, column: 1, message: `cannot be read: ${messageOf(error)}` };
-    throw new PolicyError('unreadable', [problem], { cause: error });
-  }
-  try {
     // A recording can be longer than the longest string.
     const decoder = new StringDecoder('utf8');
     const chunk = Buffer.alloc(CHUNK_BYTES);
     for (let bytes = readSync(descriptor, chunk); bytes > 0; bytes = readSync(descriptor, chunk)) {
       reader.push(decoder.write(chunk.subarray(0, bytes)));
     }
+  } catch (error) {
+    const problem = { file, line: 1, column: 1, message: `cannot be read: ${messageOf(error)}` };
+    throw new PolicyError('unreadable', [problem], { cause: error });
   } finally {
-    closeSync(descriptor);
+    if (descriptor !== undefined) closeSync(descriptor);
   }
   return reader.finish();
 }
@@ -157,9 +155,12 @@ function isMark(value: unknown): value is RecordingMark {
 
 function parsedRow(line: string): number[] | undefined {
   if (!line.startsWith('[') || !line.endsWith(']')) return undefined;
-  const row = line.slice(1, -1).split(',').map(Number);
+  const row = line.slice(1, -1).split(',').map(nanoseconds);
   return row.length === 3 && row.every((ns) => ns >= 0 && ns <= Number.MAX_SAFE_INTEGER) ? row : undefined;
 }
+
+/** Number() takes nothing for 0. */
+const nanoseconds = (text: string) => (text === '' ? NaN : Number(text));
 
 function parsedObject(line: string): Record<string, unknown> | undefined {
   try {

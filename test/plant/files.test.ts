@@ -62,15 +62,18 @@ describe('a recording', () => {
   });
 
   it('reports every bad line with its number', () => {
-    const text = `${recordingHeaderLine(header)}[1,2,3]\n[1,2]\nnonsense\n[1,-2,3]\n`;
+    const text = `${recordingHeaderLine(header)}[1,2,3]\n[1,2]\nnonsense\n[1,-2,3]\n[1,,3]\n`;
     expect(problemsOf(() => parse(text))).toEqual([
       '3: "[1,2]" given, expected [arrival, socket wait, handling time] in ns',
       '4: "nonsense" given, expected [arrival, socket wait, handling time] in ns',
       '5: "[1,-2,3]" given, expected [arrival, socket wait, handling time] in ns',
+      '6: "[1,,3]" given, expected [arrival, socket wait, handling time] in ns',
     ]);
     expect(problemsOf(() => parse('[1,2,3]\n'))[0]).toContain('1: no recording of version 1');
     expect(problemsOf(() => parse(''))).toEqual(['1: empty, expected a recording']);
     expect(problemsOf(() => readRecording('/nonexistent/recording'))[0]).toContain('cannot be read');
+    // A directory opens, and then cannot be read.
+    expect(problemsOf(() => readRecording(tmpdir()))[0]).toContain('cannot be read');
   });
 
   it('tells what was known at the end, and whether it was ended or cut off', () => {
