@@ -127,6 +127,11 @@ export class RecordingReader {
       this.#complain('no recording of version 1, expected a first line with "format":"tailgov-recording","version":1');
       return;
     }
+    const { slo } = header;
+    if (slo !== undefined && !isObjective(slo)) {
+      this.#complain(`slo ${JSON.stringify(slo)} given, expected such as {"quantile":0.99,"latencyNs":5000000}`);
+      return;
+    }
     const text = (key: string) => (typeof header[key] === 'string' ? header[key] : '');
     const khz = header['frequencyKhz'];
     this.#header = {
@@ -148,9 +153,22 @@ export class RecordingReader {
 
 function isMark(value: unknown): value is RecordingMark {
   if (typeof value !== 'object' || value === null) return false;
-  const { atNs, cpuTimeNs, cpuRequests, lost, units = {} } = value as Record<string, unknown>;
+  const { atNs, cpuTimeNs, cpuRequests, lost, units = {}, ...known } = value as Record<string, unknown>;
+  const { busiestThreadRatio = null, frequencyKhz = null } = known;
   const counts = [atNs, cpuTimeNs, cpuRequests, lost, ...(Object.values(units ?? { none: null }) as unknown[])];
-  return counts.every((count) => typeof count === 'number' && count >= 0);
+  return (
+    counts.every((count) => typeof count === 'number' && count >= 0) &&
+    (busiestThreadRatio === null || (typeof busiestThreadRatio === 'number' && busiestThreadRatio >= 0)) &&
+    (frequencyKhz === null || (typeof frequencyKhz === 'number' && frequencyKhz > 0))
+  );
+}
+
+function isObjective(value: unknown): value is NonNullable<RecordingHeader['slo']> {
+  if (typeof value !== 'object' || value === null) return false;
+  const { quantile, latencyNs } = value as Record<string, unknown>;
+  return (
+    typeof quantile === 'number' && quantile > 0 && quantile < 1 && typeof latencyNs === 'number' && latencyNs > 0
+  );
 }
 
 function parsedRow(line: string): number[] | undefined {

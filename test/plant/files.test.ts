@@ -70,6 +70,9 @@ describe('a recording', () => {
       '6: "[1,,3]" given, expected [arrival, socket wait, handling time] in ns',
     ]);
     expect(problemsOf(() => parse('[1,2,3]\n'))[0]).toContain('1: no recording of version 1');
+    expect(problemsOf(() => parse(recordingHeaderLine({ ...header, slo: { quantile: 99, latencyNs: 1 } })))).toEqual([
+      '1: slo {"quantile":99,"latencyNs":1} given, expected such as {"quantile":0.99,"latencyNs":5000000}',
+    ]);
     expect(problemsOf(() => parse(''))).toEqual(['1: empty, expected a recording']);
     expect(problemsOf(() => readRecording('/nonexistent/recording'))[0]).toContain('cannot be read');
     // A directory opens, and then cannot be read.
@@ -82,6 +85,8 @@ describe('a recording', () => {
     expect(parse(text)).toMatchObject({ mark, end: null });
     const end = { ...mark, atNs: 9, reason: 'limit' as const };
     expect(parse(text + recordingEndLine(end))).toMatchObject({ mark: end, end });
+    // Speeds are brought from one frequency to the other by division.
+    expect(problemsOf(() => parse(text + recordingMarkLine({ ...mark, frequencyKhz: kiloHertz(0) })))).toHaveLength(1);
     expect(problemsOf(() => parse(`${text}{"mark":{"atNs":-1}}\n`))).toEqual([
       '4: "{\\"mark\\":{\\"atNs\\":-1}}" given, expected {"mark":…} or {"end":…}',
     ]);
