@@ -66,7 +66,12 @@ const tableBelow = (heading: string, text: string): string[][] => {
   const lines = text.split('\n');
   const first = lines.findIndex((line) => line.startsWith(heading)) + 2;
   const rows = lines.slice(first, lines.indexOf('', first));
-  return rows.map((row) => row.split('|').slice(1, -1).map((cell) => cell.trim()));
+  return rows.map((row) =>
+    row
+      .split('|')
+      .slice(1, -1)
+      .map((cell) => cell.trim()),
+  );
 };
 const sources = moduleGraph(readSources(ROOT, ['src']));
 const everything = moduleGraph(readSources(ROOT, ['src', 'test', 'bench', 'deploy']));

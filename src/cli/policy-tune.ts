@@ -170,7 +170,9 @@ async function run(
   const candidate = (parameters: Parameters): PolicyReference => ({ file, text: policy.textOf(parameters) });
   const scores = async (policies: readonly PolicyReference[], cells: readonly SweepCell[]) => {
     const each = cells.flatMap((cell) => cell.seeds.map((seed) => ({ cell, seed })));
-    const tasks = policies.flatMap((one) => each.map((task): SweepTask => ({ ...task, policy: one, reference: false })));
+    const tasks = policies.flatMap((one) =>
+      each.map((task): SweepTask => ({ ...task, policy: one, reference: false })),
+    );
     const outcomes = await runTasks({ tasks, threads, program: sweepProgram(), signal, onProgress });
     return policies.map((_, index): Score | undefined => {
       const own = outcomes.slice(index * each.length, (index + 1) * each.length);

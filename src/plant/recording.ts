@@ -166,9 +166,7 @@ function isMark(value: unknown): value is RecordingMark {
 function isObjective(value: unknown): value is NonNullable<RecordingHeader['slo']> {
   if (typeof value !== 'object' || value === null) return false;
   const { quantile, latencyNs } = value as Record<string, unknown>;
-  return (
-    typeof quantile === 'number' && quantile > 0 && quantile < 1 && typeof latencyNs === 'number' && latencyNs > 0
-  );
+  return typeof quantile === 'number' && quantile > 0 && quantile < 1 && typeof latencyNs === 'number' && latencyNs > 0;
 }
 
 function parsedRow(line: string): number[] | undefined {

@@ -65,11 +65,7 @@ interface Answering {
   readonly onError: (error: Error) => void;
 }
 
-function answer(
-  request: IncomingMessage,
-  response: ServerResponse,
-  { pages, loopbackOnly, onError }: Answering,
-): void {
+function answer(request: IncomingMessage, response: ServerResponse, { pages, loopbackOnly, onError }: Answering): void {
   const send = (status: number, type: string, body: string, headers: Readonly<Record<string, string>> = {}) => {
     response.writeHead(status, {
       'content-type': type,

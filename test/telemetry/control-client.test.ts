@@ -27,7 +27,10 @@ async function listen(answer: (socket: Socket) => void): Promise<void> {
   await new Promise<void>((done) => made.listen(path, done));
 }
 
-const refusal = () => controlClient(path).status().then(String, (error: unknown) => error);
+const refusal = () =>
+  controlClient(path)
+    .status()
+    .then(String, (error: unknown) => error);
 
 describe('controlClient()', () => {
   it('says so where nobody listens', async () => {
@@ -40,7 +43,10 @@ describe('controlClient()', () => {
     });
     const error = await refusal();
     expect(error).toBeInstanceOf(ControlError);
-    expect(error).toMatchObject({ code: 'refused', message: expect.stringContaining(`asking the daemon at ${path}`) as string });
+    expect(error).toMatchObject({
+      code: 'refused',
+      message: expect.stringContaining(`asking the daemon at ${path}`) as string,
+    });
   });
 
   it.each([
