@@ -9,7 +9,7 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { constants, setPriority, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -34,6 +34,8 @@ interface StreamTime {
   readonly endedNs: bigint;
 }
 
+// And with this process what it starts, client and server: nothing else of the machine may delay either.
+setPriority(constants.priority.PRIORITY_HIGHEST);
 const bpf = buildBpf();
 const scratch = mkdtempSync(join(tmpdir(), 'tailgov-streams-'));
 const client = new OpenLoopClient();

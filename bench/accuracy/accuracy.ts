@@ -9,6 +9,7 @@
  * anew from all of it. A server that fails is named, and the others go on.
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { constants, setPriority } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
@@ -53,6 +54,8 @@ interface Way {
   open(target: RunningSubject['target']): OpenedSensor;
 }
 
+// And with this process what it starts, client and server: nothing else of the machine may delay either.
+setPriority(constants.priority.PRIORITY_HIGHEST);
 const bpf = buildBpf();
 const client = new OpenLoopClient();
 const WAYS: readonly Way[] = METHOD_CHOICES.filter((method) => method !== 'auto').map((method) => ({

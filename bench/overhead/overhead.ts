@@ -10,6 +10,7 @@
  * docs/performance.md.
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { constants, setPriority } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { chooseMethodHere } from '../../src/sensor/probe-kernel.ts';
@@ -60,6 +61,8 @@ function keep(more: OverheadRuns): void {
 }
 
 async function measureHere(): Promise<NonNullable<OverheadRuns['here']>> {
+  // And with this process what it starts: nothing else of the machine may delay either.
+  setPriority(constants.priority.PRIORITY_HIGHEST);
   const bpf = buildBpf();
   const client = new OpenLoopClient();
   const unmount = mountTracefs();

@@ -11,6 +11,12 @@ import { BpfObject, RingBuffer } from '../../src/native/libbpf.ts';
 const READ_EVERY_MS = 100;
 const KEPT = 10_000;
 
+// Who started this repeats the last that was said: a message, not a stack.
+process.on('uncaughtException', (error) => {
+  console.error(error.message);
+  process.exit(1);
+});
+
 const [kind, ...args] = process.argv.slice(2) as [string, string, string, string];
 if (kind === 'sensor') {
   const [method, port, objectDirectory] = args as [MethodChoice, string, string];

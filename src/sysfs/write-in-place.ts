@@ -6,9 +6,9 @@ import { fstatSync, ftruncateSync, writeSync } from 'node:fs';
  * which readers strip), and only then is the file cut to its new length.
  */
 export function writeInPlace(descriptor: number, text: string): void {
-  const bytes = Buffer.from(`${text}\n`);
-  const oldLength = fstatSync(descriptor).size;
-  const padding = Buffer.alloc(Math.max(0, oldLength - bytes.length), '\n');
-  writeSync(descriptor, Buffer.concat([bytes, padding]), 0, undefined, 0);
-  if (padding.length > 0) ftruncateSync(descriptor, bytes.length);
+  const line = `${text}\n`;
+  const length = Buffer.byteLength(line);
+  const excess = Math.max(0, fstatSync(descriptor).size - length);
+  writeSync(descriptor, line + '\n'.repeat(excess), 0);
+  if (excess > 0) ftruncateSync(descriptor, length);
 }
