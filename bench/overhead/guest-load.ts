@@ -1,9 +1,10 @@
 /** Runs in the guest: the load of overhead.ts with nothing, `fentry` and `syscall` in turn, read in this process. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { openSensor } from '../../src/sensor/open-sensor.ts';
-import { OpenLoopClient, quantileOf } from '../accuracy/open-loop.ts';
+import { OpenLoopClient } from '../accuracy/open-loop.ts';
 import { pinTo, type RunningSubject, SUBJECTS } from '../accuracy/subjects.ts';
 import type { OverheadPart, OverheadRun } from './overhead-runs.ts';
+import { alternately, saturate, SUBJECT_NAMES } from './rounds.ts';
 
 export interface GuestJob {
   readonly objectDirectory: string;
@@ -12,24 +13,21 @@ export interface GuestJob {
 }
 
 const WAYS = ['nothing', 'fentry', 'syscall'] as const;
-const NAMES = ['redis', 'nginx-small'];
 const READ_EVERY_MS = 100;
 
 const { objectDirectory, rounds, seconds } = JSON.parse(readFileSync('/vm/job.json', 'utf8')) as GuestJob;
 const client = new OpenLoopClient('/vm/open-loop');
 const subjects = [];
-for (const subject of SUBJECTS.filter(({ name }) => NAMES.includes(name))) {
+for (const subject of SUBJECTS.filter(({ name }) => SUBJECT_NAMES.includes(name))) {
   const running = await subject.start(client);
   pinTo(0, running.pids);
   await measure('nothing', running);
-  const runs = new Map(WAYS.map((way): [string, OverheadRun[]] => [way, []]));
-  for (let round = 0; round < rounds; round++) {
-    const turned = [...WAYS.slice(round % WAYS.length), ...WAYS.slice(0, round % WAYS.length)];
-    for (const way of turned) {
-      runs.get(way)!.push(await measure(way, running));
-      console.log(`${subject.name}, round ${round + 1} of ${rounds}: ${way}`);
-    }
-  }
+  const runs = await alternately(
+    WAYS,
+    rounds,
+    (way) => measure(way, running),
+    (way, round) => console.log(`${subject.name}, round ${round + 1} of ${rounds}: ${way}`),
+  );
   subjects.push({ subject: subject.name, ways: WAYS.map((way) => ({ way, runs: runs.get(way)! })) });
   await running.stop();
 }
@@ -44,16 +42,8 @@ async function measure(way: (typeof WAYS)[number], running: RunningSubject): Pro
       : openSensor({ targets: [{ name: 'subject', ...running.target }], method: way, objectDirectory });
   const reading = setInterval(() => sensor?.read(), READ_EVERY_MS);
   const cpuMs = () => (process.cpuUsage().user + process.cpuUsage().system) / 1000;
-  const beforeMs = cpuMs();
-  let afterMs = beforeMs;
-  const timer = setTimeout(() => (afterMs = cpuMs()), seconds * 1000);
-  const view = await running.load({ rate: 0, seconds, seed: 1 }, 1);
-  clearTimeout(timer);
+  const run = await saturate(running, { seconds, clientCpu: 1 }, cpuMs);
   clearInterval(reading);
   sensor?.close();
-  return {
-    rps: view.requests / view.seconds,
-    p99Us: quantileOf(view.fromWriteNs, 0.99) / 1000,
-    readerRatio: (afterMs - beforeMs) / (seconds * 1000),
-  };
+  return run;
 }

@@ -15,18 +15,18 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { chooseMethodHere } from '../../src/sensor/probe-kernel.ts';
 import { buildBpf } from '../../test/kernel/support/build-bpf.ts';
-import { OpenLoopClient, quantileOf } from '../accuracy/open-loop.ts';
+import { OpenLoopClient } from '../accuracy/open-loop.ts';
 import { pinTo, type RunningSubject, SUBJECTS } from '../accuracy/subjects.ts';
 import { ProbeAccounting } from '../probe-accounting.ts';
 import { runInGuest } from './guest.ts';
 import type { OverheadRun, OverheadRuns, WayRuns } from './overhead-runs.ts';
 import { linesOf, writeTables } from './report.ts';
+import { alternately, saturate, SUBJECT_NAMES } from './rounds.ts';
 import { mountTracefs } from './tracefs.ts';
 import { usableWays, type Way } from './ways.ts';
 
 const SERVER_CPU = 0;
 const CLIENT_CPU = 1;
-const NAMES = ['redis', 'nginx-small'];
 
 const { values } = parseArgs({
   options: {
@@ -69,13 +69,13 @@ async function measureHere(): Promise<NonNullable<OverheadRuns['here']>> {
   const accounting = new ProbeAccounting(chooseMethodHere('auto').method.name);
   try {
     const subjects = [];
-    for (const subject of SUBJECTS.filter(({ name }) => NAMES.includes(name))) {
+    for (const subject of SUBJECTS.filter(({ name }) => SUBJECT_NAMES.includes(name))) {
       const running = await subject.start(client);
       try {
         pinTo(SERVER_CPU, running.pids);
         const server = { port: running.target.ports![0]!, pid: running.pids[0]! };
         const ways = await usableWays(server, bpf.directory);
-        subjects.push({ subject: subject.name, ways: await alternate(running, ways, accounting) });
+        subjects.push({ subject: subject.name, ways: await measureWays(running, ways, accounting) });
       } finally {
         await running.stop();
       }
@@ -89,22 +89,22 @@ async function measureHere(): Promise<NonNullable<OverheadRuns['here']>> {
   }
 }
 
-async function alternate(
+async function measureWays(
   running: RunningSubject,
   ways: readonly Way[],
   accounting: ProbeAccounting,
 ): Promise<readonly WayRuns[]> {
   await running.load({ rate: 0, seconds, seed: 1 }, CLIENT_CPU);
-  const runs = new Map(ways.map(({ name }): [string, OverheadRun[]] => [name, []]));
-  for (let round = 0; round < rounds; round++) {
-    const turned = [...ways.slice(round % ways.length), ...ways.slice(0, round % ways.length)];
-    for (const way of turned) runs.get(way.name)!.push(await measure(way, running));
-    console.log(`round ${round + 1} of ${rounds}`);
-  }
+  const runs = await alternately(
+    ways,
+    rounds,
+    (way) => measure(way, running),
+    ({ name }, round) => console.log(`round ${round + 1} of ${rounds}: ${name}`),
+  );
   const found: WayRuns[] = [];
   for (const way of ways) {
     const cost = way.name === 'nothing' ? {} : { nsARequest: await account(way, running, accounting) };
-    found.push({ way: way.name, runs: runs.get(way.name)!, ...cost });
+    found.push({ way: way.name, runs: runs.get(way)!, ...cost });
   }
   return found;
 }
@@ -112,18 +112,7 @@ async function alternate(
 async function measure(way: Way, running: RunningSubject): Promise<OverheadRun> {
   const attached = await way.attach();
   try {
-    const cpuMs = () => attached?.cpuMs() ?? 0;
-    const beforeMs = cpuMs();
-    let afterMs = beforeMs;
-    // What comes after the load, such as the last events, is not counted, and neither is what we make of it.
-    const timer = setTimeout(() => (afterMs = cpuMs()), seconds * 1000);
-    const view = await running.load({ rate: 0, seconds, seed: 1 }, CLIENT_CPU);
-    clearTimeout(timer);
-    return {
-      rps: view.requests / view.seconds,
-      p99Us: quantileOf(view.fromWriteNs, 0.99) / 1000,
-      readerRatio: (afterMs - beforeMs) / (seconds * 1000),
-    };
+    return await saturate(running, { seconds, clientCpu: CLIENT_CPU }, () => attached?.cpuMs() ?? 0);
   } finally {
     await attached?.detach();
   }
