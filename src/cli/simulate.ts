@@ -195,13 +195,6 @@ function askedFor(options: SimulateOptions, command: Command): Asked {
     }
   }
   const workloadNames = [...new Set(options.workload ?? (recordings.length > 0 ? [] : ['microservice']))];
-  const uncovered = workloadNames.find((name) => workloadNamed(name).dispatch.kind !== 'central');
-  if (options.reference === true && uncovered !== undefined) {
-    const covered = Object.keys(workloads).filter((name) => workloads[name]!.dispatch.kind === 'central');
-    throw new UsageError(
-      `--reference: does not cover ${uncovered}, expected a workload with a central queue: ${covered.join(', ')}`,
-    );
-  }
   const seed = wholeNumber('--seed', options.seed, Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER);
   return {
     runners:

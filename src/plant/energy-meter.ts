@@ -2,6 +2,30 @@ import { busyCoreWatts } from '../core/power-model.ts';
 import { NS_PER_S } from '../core/units.ts';
 import { type ServerModel, idleStatesOf } from './server-model.ts';
 
+/** Idle states as columns, for what runs at every request. */
+export interface IdleCurve {
+  /** By idle state: the age at which it begins, what it takes to wake, what it draws, and the W · ns of an idle period before it. */
+  readonly afterNs: Float64Array;
+  readonly wakeNs: Float64Array;
+  readonly watts: Float64Array;
+  readonly energyBefore: Float64Array;
+}
+
+export function idleCurveOf(server: ServerModel): IdleCurve {
+  const states = idleStatesOf(server);
+  const energyBefore = new Float64Array(states.length);
+  for (let state = 1; state < states.length; state++) {
+    const { afterNs, watts } = states[state - 1]!;
+    energyBefore[state] = energyBefore[state - 1]! + watts * (states[state]!.afterNs - afterNs);
+  }
+  return {
+    afterNs: Float64Array.from(states, ({ afterNs }) => afterNs),
+    wakeNs: Float64Array.from(states, ({ wakeNs }) => wakeNs),
+    watts: Float64Array.from(states, ({ watts }) => watts),
+    energyBefore,
+  };
+}
+
 /**
  * Integrates the package's power exactly: between two changes of a core's state its power is constant, or, while it idles,
  * constant between the ages at which it falls deeper. Nothing is sampled.
@@ -9,7 +33,7 @@ import { type ServerModel, idleStatesOf } from './server-model.ts';
 export class EnergyMeter {
   declare private readonly server: ServerModel;
   declare private readonly clock: Float64Array;
-  /** By idle state: the age at which it begins, what it draws, and the W · ns of an idle period before it. */
+  /** By idle state, as in IdleCurve. */
   declare private readonly afterNs: Float64Array;
   declare private readonly idleWatts: Float64Array;
   declare private readonly energyBefore: Float64Array;
@@ -28,14 +52,10 @@ export class EnergyMeter {
     const { power } = server;
     this.server = server;
     this.clock = clock;
-    const states = idleStatesOf(server);
-    this.afterNs = Float64Array.from(states, ({ afterNs }) => afterNs);
-    this.idleWatts = Float64Array.from(states, ({ watts }) => watts);
-    this.energyBefore = new Float64Array(states.length);
-    for (let state = 1; state < states.length; state++) {
-      const stayNs = this.afterNs[state]! - this.afterNs[state - 1]!;
-      this.energyBefore[state] = this.energyBefore[state - 1]! + this.idleWatts[state - 1]! * stayNs;
-    }
+    const { afterNs, watts, energyBefore } = idleCurveOf(server);
+    this.afterNs = afterNs;
+    this.idleWatts = watts;
+    this.energyBefore = energyBefore;
     this.baseWatts = power.staticWatts + Math.max(0, power.coreCount - cores) * power.idleCoreWatts;
     this.busyWatts = new Float64Array(cores);
     this.energy = new Float64Array(cores);

@@ -3,9 +3,9 @@ import { type ArrivalSource, NOBODY, createArrivalSource } from './arrivals.ts';
 import type { SampleStream } from './distribution.ts';
 import { EnergyMeter } from './energy-meter.ts';
 import { EventTree } from './event-tree.ts';
-import { Random, scramble } from './random.ts';
+import type { Random } from './random.ts';
 import { RequestQueue } from './request-queue.ts';
-import { demandsOf } from './requests.ts';
+import { connectionsOf, demandsOf, workerOf } from './requests.ts';
 import { type ServerModel, idleStatesOf } from './server-model.ts';
 import { type ServiceModel, slowdownAt } from './service-model.ts';
 import { ServiceRecorder, type ServiceWindow } from './service-recorder.ts';
@@ -123,7 +123,7 @@ export class Plant {
     this.connectionCounts = Int32Array.from(services, ({ dispatch }) =>
       dispatch.kind === 'central' ? 0 : dispatch.connections,
     );
-    this.connections = services.map(({ name }) => new Random(seed, `connections of ${name}`));
+    this.connections = services.map((service) => connectionsOf(service, seed));
     this.recorders = services.map(({ sloLatencyNs }) => new ServiceRecorder(sloLatencyNs));
     this.ownQueues = services.map(({ dispatch }) =>
       Array.from({ length: dispatch.kind === 'central' ? 1 : cores }, () => new RequestQueue()),
@@ -341,9 +341,8 @@ export class Plant {
 
   private homeOf(service: number, connection: number): number {
     const granted = this.grantLists[service]!;
-    // A worker for each CPU of the machine; the workers share the CPUs that are granted.
-    const worker = (scramble(connection + 1) >>> 0) % this.cores;
-    return granted[worker % granted.length]!;
+    // The workers share the CPUs that are granted.
+    return granted[workerOf(connection, this.cores) % granted.length]!;
   }
 
   private complete(core: number): void {

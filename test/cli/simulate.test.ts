@@ -63,7 +63,6 @@ describe('simulate refuses', () => {
     [['--beside', 'nope'], 'no such workload'],
     [['--beside', 'web-search', '--seeds', '2'], 'expected one workload, trace and seed'],
     [['--beside', 'web-search', '--baseline', 'rubik'], 'expected it without --baseline'],
-    [['--reference', '--workload', 'memcached'], 'expected a workload with a central queue'],
   ])('%j', async (args, said) => {
     const refused = simulate(...args);
     await expect(refused).rejects.toThrow(UsageError);

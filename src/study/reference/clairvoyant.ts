@@ -1,14 +1,15 @@
 import { busyCoreWatts } from '../../core/power-model.ts';
 import type { Slo } from '../../core/slo.ts';
-import { type KiloHertz, NS_PER_S, kiloHertz } from '../../core/units.ts';
-import { type RequestList, listRequests } from '../../plant/requests.ts';
+import { type KiloHertz, kiloHertz } from '../../core/units.ts';
+import { listQueues } from '../../plant/requests.ts';
 import type { ServerModel } from '../../plant/server-model.ts';
 import { type ServiceModel, slowdownAt } from '../../plant/service-model.ts';
 import { Simulation } from '../../plant/simulation.ts';
+import { KnownQueue, type QueueState } from './known-queue.ts';
 
 export interface ClairvoyantInput {
   readonly server: ServerModel;
-  /** One service with a central queue, on all CPUs, whose clients do not wait. */
+  /** One service on all CPUs, whose clients do not wait. */
   readonly service: ServiceModel;
   readonly seed: number;
   readonly slo: Slo;
@@ -35,10 +36,10 @@ export interface Clairvoyant {
  * possible.
  *
  * A dynamic program over backlog. A late request costs a price; for a given price the cheapest schedule is found forward in
- * time, and the price is raised until the SLO holds over the whole run. With equal cores at one speed, first come first served is
- * exactly this: each request goes to the core that is free first, in a time that runs at the speed of the cores; so a state is
- * the cores' remaining work. Wake-up and transition latencies are left out in the search and are in the final run; where they
- * break the SLO, the search is repeated with a tighter bound.
+ * time, and the price is raised until the SLO holds over the whole run. Its steps are exact: each queue is served from what it
+ * really holds, be it one for all cores or one a core. Where a core has one of its own, the longest queue is the backlog. No
+ * single frequency for the whole run that keeps the SLO takes less. The schedule is run on the plant, and where it does not
+ * keep the SLO there, the search is repeated with fewer late requests.
  *
  * @throws RangeError for a service that the program does not cover
  */
@@ -52,56 +53,96 @@ export function clairvoyantSchedule(input: ClairvoyantInput): Clairvoyant {
 
 /** The same, interval by interval: whoever drives it may look at other things in between, or give up. */
 export function* searchClairvoyant(input: ClairvoyantInput): Generator<undefined, Clairvoyant> {
-  const { service, seed, durationNs, slo } = input;
-  if (service.dispatch.kind !== 'central' || service.cpus !== undefined) {
-    throw new RangeError(`cannot plan for ${service.name}, expected a central queue that all CPUs serve`);
+  const { service, slo } = input;
+  if (service.cpus !== undefined) {
+    throw new RangeError(`cannot plan for ${service.name} on some of the CPUs, expected a service that uses all`);
   }
-  const requests = listRequests(service, seed, durationNs);
-  for (const tightening of [1, 0.97, 0.93, 0.87, 0.8]) {
-    const schedule = yield* cheapestWithin(input, requests, tightening * slo.latencyNs);
+  const known = new KnownService(input);
+  const tolerated = (1 - slo.quantile) * known.requests;
+  for (const share of [1, 0.99, 0.95, 0.8, 0.5, 0]) {
+    const schedule = yield* cheapestWithin(known, share * tolerated + 1e-9);
     if (schedule === undefined) break;
-    const run = runSchedule(input, schedule);
+    const run = yield* runSchedule(input, schedule);
     if (run.meetsSlo) return run;
   }
-  const highestKhz = Math.max(...ladderOf(input.server));
-  return runSchedule(input, new Array<KiloHertz>(Math.ceil(durationNs / input.intervalNs)).fill(kiloHertz(highestKhz)));
+  return yield* runSchedule(input, new Array<KiloHertz>(known.intervals).fill(known.ladder.at(-1)!));
 }
 
-/** Raises the price of a late request until few enough are late. @returns undefined where no price does it */
-function* cheapestWithin(
-  input: ClairvoyantInput,
-  requests: RequestList,
-  latencyNs: number,
-): Generator<undefined, readonly KiloHertz[] | undefined> {
-  const tolerated = (1 - input.slo.quantile) * requests.arrivalsNs.length + 1e-9;
-  let found: readonly KiloHertz[] | undefined;
-  // In J, on a logarithmic scale: from less than any request is worth to more than a whole run.
-  let low = -9;
-  let high = 6;
-  for (let step = 0; step < 12; step++) {
-    const exponent = step === 0 ? high : (low + high) / 2;
-    const plan = yield* cheapestPlan(input, requests, latencyNs, 10 ** exponent);
-    if (plan.late <= tolerated) {
-      found = plan.frequenciesKhz;
-      high = exponent;
-      // What is left of the tolerance is worth less than another search.
-      if (plan.late >= tolerated * (1 - SPARED_RATIO)) return found;
-    } else if (step === 0) return undefined;
-    else low = exponent;
+/** What the search knows: every queue, and the frequencies that there are, ascending. */
+class KnownService {
+  readonly ladder: readonly KiloHertz[];
+  readonly queues: readonly KnownQueue[];
+  readonly intervals: number;
+  /** When the first interval's frequency comes into force. */
+  readonly start: Label;
+  declare private readonly coresPerQueue: number;
+  /** The backlog of a core that matters: what an interval or the objective has room for. */
+  declare private readonly roomNs: number;
+
+  constructor({ server, service, seed, slo, intervalNs, durationNs }: ClairvoyantInput) {
+    const cores = server.machine.cpus.length;
+    const highestKhz = Math.max(...server.machine.domains.map(({ maxKhz }) => maxKhz));
+    this.ladder = ladderOf(server);
+    this.intervals = Math.ceil(durationNs / intervalNs);
+    const lists = listQueues(service, seed, durationNs, cores);
+    this.coresPerQueue = cores / lists.length;
+    this.roomNs = Math.min(intervalNs, slo.latencyNs);
+    // A frequency is in force after the transition latency: until the first one is, the server runs as it starts.
+    const changesNs = Array.from({ length: this.intervals }, (_, interval) =>
+      Math.min(durationNs, interval * intervalNs + server.transitionLatencyNs),
+    );
+    const shared = {
+      server,
+      cores: this.coresPerQueue,
+      latencyNs: slo.latencyNs,
+      offCoreRatio: service.offCoreRatio ?? 0,
+      boundariesNs: Float64Array.of(0, ...changesNs, durationNs),
+      speeds: this.ladder.map((khz) => ({
+        slowdown: slowdownAt(khz, highestKhz, service.frequencyBoundRatio),
+        busyWatts: busyCoreWatts(server.power, khz),
+      })),
+    };
+    this.queues = lists.map((requests) => new KnownQueue({ ...shared, requests }));
+    const begin: Label = { states: this.queues.map((queue) => queue.atRest()), late: 0, cost: 0, path: undefined };
+    this.start = { ...this.after(begin, 0, this.ladder.length - 1, 0, Infinity)!, path: undefined };
   }
-  return found;
+
+  get requests(): number {
+    return this.queues.reduce((sum, queue) => sum + queue.requests, 0);
+  }
+
+  /** @returns undefined where it costs `mostCost` or more */
+  after(label: Label, span: number, speed: number, latePriceJ: number, mostCost: number): Label | undefined {
+    const states: QueueState[] = [];
+    let { cost, late } = label;
+    for (const [index, queue] of this.queues.entries()) {
+      const passage = queue.pass(label.states[index]!, span, speed, (mostCost - cost) / latePriceJ);
+      if (passage === undefined) return undefined;
+      cost += passage.joules + latePriceJ * passage.late;
+      if (cost >= mostCost) return undefined;
+      late += passage.late;
+      states.push(passage.after);
+    }
+    return { states, late, cost, path: { khz: this.ladder[speed]!, before: label.path } };
+  }
+
+  /** Finer where there is little: the difference between none and some decides more than that between much and more. */
+  bucketOf({ states }: Label): number {
+    let longestNs = 0;
+    for (const { loadNs } of states) {
+      let queueNs = 0;
+      for (const workNs of loadNs) queueNs += Math.max(0, workNs);
+      longestNs = Math.max(longestNs, queueNs);
+    }
+    return Math.floor(6 * Math.log2(1 + (40 * longestNs) / (this.coresPerQueue * this.roomNs)));
+  }
 }
 
-/** A schedule that uses the tolerated late requests but for this share is good enough. */
-const SPARED_RATIO = 0.01;
-
+/** The cheapest way found to what the queues hold at the end of an interval. */
 interface Label {
-  /** By core: remaining work, in ns at full speed. */
-  readonly backlogNs: Float64Array;
-  /** Requests on their way and not late yet, two numbers each: arrival, and the work until it is done. */
-  readonly waiting: Float64Array;
-  readonly joules: number;
+  readonly states: readonly QueueState[];
   readonly late: number;
+  /** Energy of the cores, and the price of the late requests, in J. */
   readonly cost: number;
   readonly path: Path | undefined;
 }
@@ -112,152 +153,78 @@ interface Path {
   readonly before: Path | undefined;
 }
 
+/** @returns undefined where no schedule is found that has no more late requests than are tolerated */
+function* cheapestWithin(
+  known: KnownService,
+  tolerated: number,
+): Generator<undefined, readonly KiloHertz[] | undefined> {
+  let found: Label | undefined;
+  let foundJoules = Infinity;
+  // From the highest: where that is not enough, nothing is.
+  for (let speed = known.ladder.length - 1; speed >= 0; speed--) {
+    const fixed = yield* cheapestPlan(known, [speed], 0, tolerated);
+    if (fixed === undefined) break;
+    if (fixed.cost < foundJoules) [found, foundJoules] = [fixed, fixed.cost];
+  }
+  if (found === undefined) return undefined;
+  const speeds = known.ladder.map((_, speed) => speed).reverse();
+  // In J, on a logarithmic scale: from less than any request is worth to more than a whole run.
+  let low = -9;
+  let high = 6;
+  for (let step = 0; step < 12; step++) {
+    const exponent = (low + high) / 2;
+    const plan = yield* cheapestPlan(known, speeds, 10 ** exponent, tolerated);
+    if (plan === undefined) {
+      low = exponent;
+      continue;
+    }
+    high = exponent;
+    const joules = plan.cost - 10 ** exponent * plan.late;
+    if (joules < foundJoules) [found, foundJoules] = [plan, joules];
+    // What is left of the tolerance is worth less than another search.
+    if (plan.late >= tolerated * (1 - SPARED_RATIO)) break;
+  }
+  const frequenciesKhz: KiloHertz[] = [];
+  for (let part = found.path; part !== undefined; part = part.before) frequenciesKhz.push(part.khz);
+  return frequenciesKhz.reverse();
+}
+
+/** A schedule that uses the tolerated late requests but for this share is good enough. */
+const SPARED_RATIO = 0.01;
+
+/**
+ * @param speeds to choose from, the highest first
+ * @returns undefined where the cheapest has more late requests than are tolerated
+ */
 function* cheapestPlan(
-  input: ClairvoyantInput,
-  requests: RequestList,
-  latencyNs: number,
+  known: KnownService,
+  speeds: readonly number[],
   latePriceJ: number,
-): Generator<undefined, { readonly late: number; readonly frequenciesKhz: readonly KiloHertz[] }> {
-  const { server, intervalNs, durationNs } = input;
-  const cores = server.machine.cpus.length;
-  const ladder = ladderOf(server);
-  const backlogNs = new Float64Array(cores);
-  const step = new Step(input, requests, latencyNs);
-  let labels: Label[] = [{ backlogNs, waiting: new Float64Array(0), joules: 0, late: 0, cost: 0, path: undefined }];
-  let first = 0;
-  for (let fromNs = 0; fromNs < durationNs; fromNs += intervalNs) {
+  tolerated: number,
+): Generator<undefined, Label | undefined> {
+  let labels: readonly Label[] = [known.start];
+  for (let span = 1; span <= known.intervals; span++) {
     yield;
-    const untilNs = Math.min(durationNs, fromNs + intervalNs);
-    let next = first;
-    while (next < requests.arrivalsNs.length && requests.arrivalsNs[next]! <= untilNs) next++;
     const best = new Map<number, Label>();
     for (const label of labels) {
-      for (const khz of ladder) {
-        step.advance(label, khz, first, next, fromNs, untilNs);
-        const cost = step.joules + latePriceJ * step.late;
-        const bucket = backlogBucket(step.backlogNs, cores * intervalNs);
-        if (cost < (best.get(bucket)?.cost ?? Infinity)) best.set(bucket, step.label(label, khz, cost));
+      // What is slower than another and no cheaper leads nowhere.
+      let leastCost = Infinity;
+      for (const speed of speeds) {
+        const after = known.after(label, span, speed, latePriceJ, leastCost);
+        if (after === undefined) continue;
+        leastCost = after.cost;
+        const bucket = known.bucketOf(after);
+        if (after.cost < (best.get(bucket)?.cost ?? Infinity)) best.set(bucket, after);
       }
     }
     labels = undominated([...best.entries()].sort(([a], [b]) => a - b).map(([, label]) => label));
-    first = next;
+    if (labels.every(({ late }) => late > tolerated)) return undefined;
   }
-  const { late, path } = labels.reduce((a, b) => (b.cost < a.cost ? b : a));
-  const frequenciesKhz: KiloHertz[] = [];
-  for (let part = path; part !== undefined; part = part.before) frequenciesKhz.push(part.khz);
-  return { late, frequenciesKhz: frequenciesKhz.reverse() };
+  const cheapest = labels.at(-1)!;
+  return cheapest.late > tolerated ? undefined : cheapest;
 }
 
-/**
- * One interval at one frequency, the innermost of the search: its outcome stands in its fields until the next call, and
- * only what is kept is copied. Within an interval work is counted in ns at full speed since its start.
- */
-class Step {
-  readonly backlogNs: Float64Array;
-  joules = 0;
-  late = 0;
-  declare private readonly input: ClairvoyantInput;
-  declare private readonly requests: RequestList;
-  declare private readonly latencyNs: number;
-  declare private readonly highestKhz: number;
-  private left = new Float64Array(256);
-  private leftCount = 0;
-
-  constructor(input: ClairvoyantInput, requests: RequestList, latencyNs: number) {
-    this.input = input;
-    this.requests = requests;
-    this.latencyNs = latencyNs;
-    this.highestKhz = Math.max(...ladderOf(input.server));
-    this.backlogNs = new Float64Array(input.server.machine.cpus.length);
-  }
-
-  /** @param first of the requests that arrive in the interval @param next the first one after it */
-  advance(label: Label, khz: KiloHertz, first: number, next: number, fromNs: number, untilNs: number): void {
-    const { power } = this.input.server;
-    const { arrivalsNs, demandsNs } = this.requests;
-    const { backlogNs } = this;
-    const cores = backlogNs.length;
-    const slowdown = slowdownAt(khz, this.highestKhz, this.input.service.frequencyBoundRatio);
-    const spanNs = (untilNs - fromNs) / slowdown;
-    this.late = label.late;
-    this.leftCount = 0;
-    backlogNs.set(label.backlogNs);
-    let doneNs = 0;
-    for (let core = 0; core < cores; core++) doneNs += backlogNs[core]!;
-    for (let i = 0; i < label.waiting.length; i += 2) {
-      this.finish(label.waiting[i]!, label.waiting[i + 1]!, spanNs, slowdown, fromNs, untilNs);
-    }
-    for (let i = first; i < next; i++) {
-      let core = 0;
-      let freeNs = backlogNs[0]!;
-      for (let other = 1; other < cores; other++) {
-        if (backlogNs[other]! < freeNs) {
-          core = other;
-          freeNs = backlogNs[other]!;
-        }
-      }
-      const arrivalNs = arrivalsNs[i]!;
-      const arrivedNs = (arrivalNs - fromNs) / slowdown;
-      const workNs = (arrivedNs > freeNs ? arrivedNs : freeNs) + demandsNs[i]!;
-      backlogNs[core] = workNs;
-      doneNs += demandsNs[i]!;
-      this.finish(arrivalNs, workNs, spanNs, slowdown, fromNs, untilNs);
-    }
-    for (let core = 0; core < cores; core++) {
-      const leftNs = Math.max(0, backlogNs[core]! - spanNs);
-      backlogNs[core] = leftNs;
-      doneNs -= leftNs;
-    }
-    const busyNs = doneNs * slowdown;
-    const idleNs = cores * (untilNs - fromNs) - busyNs;
-    this.joules =
-      label.joules +
-      (power.staticWatts * (untilNs - fromNs) + busyCoreWatts(power, khz) * busyNs + power.idleCoreWatts * idleNs) /
-        NS_PER_S;
-  }
-
-  /** What the last call came to, to go on from. */
-  label(before: Label, khz: KiloHertz, cost: number): Label {
-    return {
-      backlogNs: this.backlogNs.slice(),
-      waiting: this.left.slice(0, this.leftCount),
-      joules: this.joules,
-      late: this.late,
-      cost,
-      path: { khz, before: before.path },
-    };
-  }
-
-  /** Late is late, done or not: it is counted once, and followed no further. */
-  private finish(
-    arrivalNs: number,
-    workNs: number,
-    spanNs: number,
-    slowdown: number,
-    fromNs: number,
-    untilNs: number,
-  ): void {
-    const isDone = workNs <= spanNs;
-    if ((isDone ? fromNs + workNs * slowdown : untilNs) - arrivalNs > this.latencyNs) {
-      this.late++;
-    } else if (!isDone) {
-      if (this.leftCount === this.left.length) {
-        const longer = new Float64Array(2 * this.left.length);
-        longer.set(this.left);
-        this.left = longer;
-      }
-      this.left[this.leftCount++] = arrivalNs;
-      this.left[this.leftCount++] = workNs - spanNs;
-    }
-  }
-}
-
-/** Finer where there is little: the difference between none and some decides more than that between much and more. */
-function backlogBucket(backlogNs: Float64Array, capacityNs: number): number {
-  return Math.floor(6 * Math.log2(1 + (40 * sumOf(backlogNs)) / capacityNs));
-}
-
-/** Of labels in order of backlog, those that no label with less backlog undercuts. */
+/** Of labels in order of backlog, those that no label with less backlog undercuts. The last is the cheapest. */
 function undominated(labels: readonly Label[]): Label[] {
   let cheapest = Infinity;
   return labels.filter(({ cost }) => {
@@ -267,14 +234,15 @@ function undominated(labels: readonly Label[]): Label[] {
   });
 }
 
-function runSchedule(
+function* runSchedule(
   { server, service, seed, slo, intervalNs, durationNs }: ClairvoyantInput,
   schedule: readonly KiloHertz[],
-): Clairvoyant {
+): Generator<undefined, Clairvoyant> {
   const simulation = new Simulation({ server, services: [{ ...service, sloLatencyNs: slo.latencyNs }], seed });
   let requests = 0;
   let late = 0;
-  schedule.forEach((khz, index) => {
+  for (const [index, khz] of schedule.entries()) {
+    yield;
     simulation.actuator.apply({
       frequencyKhz: Object.fromEntries(server.machine.domains.map(({ id }) => [id, khz])),
       cpus: {},
@@ -283,7 +251,7 @@ function runSchedule(
     const [snapshot] = simulation.sensor.read();
     requests += snapshot!.requests;
     late += snapshot!.overSlo;
-  });
+  }
   const lateRatio = requests === 0 ? 0 : late / requests;
   return {
     frequenciesKhz: schedule,
@@ -296,7 +264,7 @@ function runSchedule(
 
 const RANGE_STEPS = 12;
 
-/** What every domain can run at; of a range without steps, a dozen frequencies. */
+/** What every domain can run at, ascending; of a range without steps, a dozen frequencies. */
 function ladderOf({ machine }: ServerModel): readonly KiloHertz[] {
   const { stepsKhz, allowedMinKhz, allowedMaxKhz } = machine.domains[0]!;
   if (stepsKhz !== null) return stepsKhz.filter((khz) => khz >= allowedMinKhz && khz <= allowedMaxKhz);
@@ -304,5 +272,3 @@ function ladderOf({ machine }: ServerModel): readonly KiloHertz[] {
     kiloHertz(allowedMinKhz + ((allowedMaxKhz - allowedMinKhz) * i) / (RANGE_STEPS - 1)),
   );
 }
-
-const sumOf = (values: Float64Array) => values.reduce((sum, value) => sum + value, 0);

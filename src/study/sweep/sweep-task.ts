@@ -67,7 +67,7 @@ export function runTask(task: SweepTask): SweepOutcome {
     const requests = listRequests(service, seed, durationNs);
     const { frequencyBoundRatio } = service;
     const { joules } = energyLowerBound({ server, requests, frequencyBoundRatio, slo, durationNs });
-    const covered = task.reference && asked.service === undefined && service.dispatch.kind === 'central';
+    const covered = task.reference && asked.service === undefined;
     const intervalNs = REFERENCE_INTERVAL_MS * NS_PER_MS;
     const reference = covered ? clairvoyantSchedule({ server, service, seed, slo, intervalNs, durationNs }) : null;
     return { kind: 'bound', lowerBoundJ: joules, referenceJ: reference?.meetsSlo === true ? reference.joules : null };
