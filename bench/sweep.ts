@@ -1,7 +1,8 @@
 /**
- * How a sweep scales over threads: `npx tsx bench/sweep.ts [ROUNDS]`. The same sweep on one thread and on one for each CPU, as
- * commands of their own in pairs whose order alternates; real time, start of the program included. All outputs must be the
- * same to the byte. dist/ is built where that is needed.
+ * How a sweep scales over threads: `npx tsx bench/sweep.ts [ROUNDS] [SEEDS]`. The same sweep on one thread and on one for each
+ * CPU, as commands of their own in pairs whose order alternates; real time, start of the program included. Each thread compiles
+ * anew what runs hot, some two seconds of CPU time, so that a sweep of few seeds scales worse. On one thread V8 does that
+ * beside it, on another CPU. All outputs must be the same to the byte. dist/ is built where that is needed.
  */
 import { spawnSync } from 'node:child_process';
 import { availableParallelism } from 'node:os';
@@ -10,9 +11,10 @@ import { summaryOf } from './overhead/spread.ts';
 
 const ROOT = join(import.meta.dirname, '..');
 const PROGRAM = join(ROOT, 'dist', 'cli.js');
+const seeds = process.argv[3] ?? '24';
 const SWEEP = [
   ...['--policy', 'pid', '--policy', 'model', '--baseline', 'schedutil', '--trace', 'step', '--trace', 'mmpp'],
-  ...['--seeds', '6', '--duration', '60s', '--cores', '10', '--json'],
+  ...['--seeds', seeds, '--duration', '60s', '--cores', '10', '--json'],
 ];
 const rounds = Number(process.argv[2] ?? 5);
 const all = availableParallelism();
