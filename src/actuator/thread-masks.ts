@@ -22,8 +22,10 @@ export class ThreadMasks {
   readonly #pinnedAlone: boolean;
   readonly #remember: (records: readonly ControlRecord[]) => void;
   readonly #known = new Map<number, Known>();
-  /** What a thread has that nobody has pinned: what its process had when we came. */
+  /** By process: what a thread has that nobody has pinned, which is what its process had when we came. */
   readonly #usual = new Map<number, readonly number[]>();
+  /** That of the first process, for those that came when we had set the masks already. */
+  #firstUsual: readonly number[] | undefined;
   /** What we have set last, which new threads inherit; null: nothing yet. */
   #set: string | null = null;
 
@@ -58,13 +60,22 @@ export class ThreadMasks {
     this.#remember(records);
     for (const [tid, known] of found) this.#known.set(tid, known);
     for (const tid of this.#known.keys()) if (!alive.has(tid)) this.#known.delete(tid);
+    this.#forgetGone(new Set(pids));
+  }
+
+  /** A service may fork for every connection. One that is only not named for once is not forgotten. */
+  #forgetGone(named: ReadonlySet<number>): void {
+    for (const pid of this.#usual.keys()) {
+      if (!named.has(pid) && this.#threads.startOf(pid) === null) this.#usual.delete(pid);
+    }
   }
 
   #judge(pid: number, startTicks: number, mask: readonly number[], available: readonly number[]): Known {
     // A thread that inherited what we have set: its owner has not chosen it.
     const inherited = this.#set !== null && formatCpuList(mask) === this.#set;
-    const first = inherited ? [...this.#usual.values()][0] : undefined;
+    const first = inherited ? this.#firstUsual : undefined;
     const usual = this.#usual.get(pid) ?? (this.#pinnedAlone ? available : (first ?? mask));
+    this.#firstUsual ??= usual;
     if (!this.#usual.has(pid)) this.#usual.set(pid, usual);
     if (inherited) return { startTicks, original: usual, pinned: false };
     const reach = this.#pinnedAlone ? available : usual;
