@@ -212,6 +212,16 @@ struct tcp_sock {
 	bool is_mptcp;
 };
 
+struct bpf_iter_meta {
+	u64 session_id;
+};
+
+struct bpf_iter__task_file {
+	struct bpf_iter_meta *meta;
+	struct task_struct *task;
+	struct file *file;
+};
+
 struct bpf_iter__task {
 	struct bpf_iter_meta *meta;
 	struct task_struct *task;

@@ -6,10 +6,12 @@
  * MSG_PEEK and decrypted bytes of kernel TLS included. Programs whose function the running kernel lacks are not loaded.
  *
  * A program that interrupts itself on its CPU is skipped by the kernel. That can befall an arrival that comes while the
- * backlog of another socket is worked off, whose turn then starts at its read; and on a fully preemptible kernel reads and
- * sends, too.
+ * backlog of another socket is worked off, or while a message is put into a Unix-domain socket, whose turn then starts at its
+ * read; and on a fully preemptible kernel reads and sends, too.
  */
 #include "common-probes.h"
+#include "udp-probes.h"
+#include "unix-probes.h"
 
 /* Arguments that are not looked at. */
 struct msghdr;
@@ -25,7 +27,7 @@ static __always_inline int after_read(struct socket *socket, int ret, int flags)
 SEC("fentry/sock_def_readable")
 int BPF_PROG(data_ready, struct sock *sk)
 {
-	return on_data_ready(sk);
+	return is_unix_stream(sk) ? on_unix_data_ready(sk) : on_data_ready(sk);
 }
 
 /* Has a function of its own. Seen for the sake of being counted as dropped. */
@@ -65,4 +67,19 @@ SEC("fexit/inet6_sendmsg")
 int BPF_PROG(send6_returned, struct socket *socket, struct msghdr *message, size_t size, int ret)
 {
 	return after_send(socket, ret);
+}
+
+/* What is called by pointer for stream sockets of the Unix domain. Loaded where a target is one. */
+SEC("fexit/unix_stream_recvmsg")
+int BPF_PROG(unix_read_returned, struct socket *socket, struct msghdr *message, size_t size, int flags, int ret)
+{
+	struct sock *sk = socket->sk;
+
+	return sk ? on_unix_read(sk, ret, flags) : 0;
+}
+
+SEC("fexit/unix_stream_sendmsg")
+int BPF_PROG(unix_send_returned, struct socket *socket, struct msghdr *message, size_t size, int ret)
+{
+	return after_unix_send(socket, ret);
 }

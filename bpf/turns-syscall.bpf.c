@@ -9,10 +9,14 @@
  * io_uring, splice, and calls of 32-bit programs. A turn's time runs from the read's end: a read that blocks would count
  * its idle time otherwise. The descriptor is resolved to its socket, so that a descriptor that was duplicated, inherited or
  * used again is not taken for another connection.
+ *
+ * Datagrams are not paired by descriptor, for one socket serves all peers: they are measured as by the other methods.
  */
 #include "secondary-probes.h"
 #include "system-call.h"
 #include "turns.h"
+#include "udp-probes.h"
+#include "unix.h"
 #include <bpf/bpf_tracing.h>
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
@@ -42,12 +46,14 @@ struct pairing {
 	u32 stage;
 	u8 target;
 	u8 reply;
-	u16 reserved;
+	/* Of a Unix-domain socket: the walk that found it last. */
+	u16 walk;
 };
 
 /*
- * Purpose: the state of each connection to a target. Key: the address of its socket. Value: struct pairing. Lifetime: until
- * the connection closes. Full: the connection that was used least recently goes; a turn that was open on it stays in flight.
+ * Purpose: the state of each connection to a target. Key: see key_of(). Value: struct pairing. Lifetime: until the connection
+ * closes, of which nothing tells for a Unix-domain socket. Full: the connection that was used least recently goes; a turn that
+ * was open on it stays in flight.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
@@ -88,6 +94,35 @@ static __always_inline struct file *file_of(u32 fd)
 }
 
 /*
+ * The address of a TCP socket, by which it is known when it closes. Another Unix-domain socket may get the address of one that has
+ * closed unheard of: it is known by its inode, whose number of 32 bits takes long to come again.
+ */
+static __always_inline u64 key_of(struct file *file, struct sock *sk)
+{
+	bool is_unix = unix_targets && BPF_CORE_READ(sk, __sk_common.skc_family) == AF_UNIX;
+
+	return is_unix ? (u32)BPF_CORE_READ(file, f_inode, i_ino) : (u64)sk;
+}
+
+static __always_inline bool is_unix_key(u64 key)
+{
+	return !(key >> 32);
+}
+
+static __always_inline bool is_socket(struct inode *inode)
+{
+	return (BPF_CORE_READ(inode, i_mode) & S_IFMT) == S_IFSOCK;
+}
+
+static __noinline u32 unix_target_of(struct file *file, struct sock *sk)
+{
+	if (!is_socket(BPF_CORE_READ(file, f_inode)) || BPF_CORE_READ(sk, __sk_common.skc_family) != AF_UNIX ||
+	    BPF_CORE_READ(sk, sk_type) != SOCK_STREAM)
+		return 0;
+	return find_unix_target(sk);
+}
+
+/*
  * As find_target() and is_own_connection(), of a socket that may be gone any moment. The port is asked first, even of what
  * may be no socket at all: it rules out nearly everything, and what is read of a wrong pointer is harmless.
  */
@@ -99,7 +134,10 @@ static __always_inline u32 target_of(struct file *file, struct sock *sk)
 	u32 *listener;
 	u16 family;
 
-	if (!target || (BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) != S_IFSOCK)
+	/* A Unix-domain socket has no port. */
+	if (unix_targets && !port)
+		return unix_target_of(file, sk);
+	if (!target || !is_socket(BPF_CORE_READ(file, f_inode)))
 		return 0;
 	family = BPF_CORE_READ(sk, __sk_common.skc_family);
 	if ((family != AF_INET && family != AF_INET6) || BPF_CORE_READ(sk, sk_protocol) != IPPROTO_TCP)
@@ -111,9 +149,9 @@ static __always_inline u32 target_of(struct file *file, struct sock *sk)
 	return listener ? *listener : 0;
 }
 
-static __always_inline int read_returned(u64 sk, u32 target)
+static __always_inline int read_returned(u64 key, u32 target)
 {
-	struct pairing *pairing = bpf_map_lookup_elem(&pairings, &sk);
+	struct pairing *pairing = bpf_map_lookup_elem(&pairings, &key);
 	u64 now;
 
 	if (secondary_signals)
@@ -121,8 +159,8 @@ static __always_inline int read_returned(u64 sk, u32 target)
 	if (!pairing) {
 		struct pairing fresh = { .target = target };
 
-		bpf_map_update_elem(&pairings, &sk, &fresh, BPF_NOEXIST);
-		pairing = bpf_map_lookup_elem(&pairings, &sk);
+		bpf_map_update_elem(&pairings, &key, &fresh, BPF_NOEXIST);
+		pairing = bpf_map_lookup_elem(&pairings, &key);
 		remember_reader(target);
 	}
 	if (!pairing) {
@@ -138,9 +176,9 @@ static __always_inline int read_returned(u64 sk, u32 target)
 	return 0;
 }
 
-static __always_inline int send_returned(u64 sk, u32 target, struct socket *socket)
+static __always_inline int send_returned(u64 key, u32 target, struct socket *socket)
 {
-	struct pairing *pairing = bpf_map_lookup_elem(&pairings, &sk);
+	struct pairing *pairing = bpf_map_lookup_elem(&pairings, &key);
 	u64 now = bpf_ktime_get_ns();
 	u64 read_ns;
 	u8 reply = BPF_CORE_READ(socket, flags) & (1 << SOCK_NOSPACE) ? REPLY_CUT_SHORT : REPLY_SENT;
@@ -174,13 +212,13 @@ static __always_inline bool is_by_connection(u32 target)
 	return by_connection[(target - 1) & (MAX_TARGETS - 1)];
 }
 
-static __always_inline int accepted(u64 sk, u32 target)
+static __always_inline int accepted(u64 key, u32 target)
 {
 	u64 now = bpf_ktime_get_ns();
 	struct pairing fresh = { .read_ns = now, .stage = STAGE_OPEN, .target = target };
 
 	/* Nothing is accepted twice: what an earlier socket of this address left is over. */
-	if (bpf_map_update_elem(&pairings, &sk, &fresh, 0)) {
+	if (bpf_map_update_elem(&pairings, &key, &fresh, 0)) {
 		count(target, COUNTER_DROPPED);
 		return 0;
 	}
@@ -197,7 +235,7 @@ int BPF_PROG(call_returned, struct pt_regs *regs, long ret)
 	struct file *file;
 	struct sock *sk;
 	u32 role, does, target;
-	u64 number;
+	u64 number, key;
 
 	if (ret <= 0)
 		return 0;
@@ -212,9 +250,10 @@ int BPF_PROG(call_returned, struct pt_regs *regs, long ret)
 	target = sk ? target_of(file, sk) : 0;
 	if (!target || is_by_connection(target) != (does == ROLE_ACCEPT))
 		return 0;
+	key = key_of(file, sk);
 	if (does == ROLE_ACCEPT)
-		return accepted((u64)sk, target);
-	return does == ROLE_READ ? read_returned((u64)sk, target) : send_returned((u64)sk, target, socket);
+		return accepted(key, target);
+	return does == ROLE_READ ? read_returned(key, target) : send_returned(key, target, socket);
 }
 
 /* A connection whose request it is has come to its end: answered, unless its client has reset it. */
@@ -254,16 +293,10 @@ int BPF_PROG(state_changed, struct sock *sk, int old_state, int new_state)
 	return 0;
 }
 
-SEC("iter/bpf_map_elem")
-int walk_connections(struct bpf_iter__bpf_map_elem *context)
+static __always_inline int on_pairing_walk(struct pairing *pairing)
 {
-	struct pairing *pairing = context->value;
-	struct walk_result *result;
+	struct walk_result *result = &walk_results[(pairing->target - 1) & (MAX_TARGETS - 1)];
 
-	/* NULL: the end of the walk. */
-	if (!pairing)
-		return 0;
-	result = &walk_results[(pairing->target - 1) & (MAX_TARGETS - 1)];
 	result->connections++;
 	if (pairing->stage != STAGE_OPEN)
 		return 0;
@@ -271,4 +304,35 @@ int walk_connections(struct bpf_iter__bpf_map_elem *context)
 	if (!result->oldest_arrival_ns || pairing->read_ns < result->oldest_arrival_ns)
 		result->oldest_arrival_ns = pairing->read_ns;
 	return 0;
+}
+
+SEC("iter/bpf_map_elem")
+int walk_connections(struct bpf_iter__bpf_map_elem *context)
+{
+	struct pairing *pairing = context->value;
+	u64 *key = context->key;
+
+	/* NULL: the end of the walk. */
+	return pairing && key && !is_unix_key(*key) ? on_pairing_walk(pairing) : 0;
+}
+
+/* The same of Unix-domain sockets that are still open, by whatever descriptors. Loaded where a target is one. */
+SEC("iter/task_file")
+int walk_unix_connections(struct bpf_iter__task_file *context)
+{
+	struct file *file = context->file;
+	struct pairing *pairing;
+	u16 walk;
+	u64 key;
+
+	if (!file || !is_socket(file->f_inode))
+		return 0;
+	key = (u32)file->f_inode->i_ino;
+	pairing = bpf_map_lookup_elem(&pairings, &key);
+	walk = context->meta->session_id;
+	/* Descriptors that were inherited lead to the same socket. */
+	if (!pairing || pairing->walk == walk)
+		return 0;
+	pairing->walk = walk;
+	return on_pairing_walk(pairing);
 }

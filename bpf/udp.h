@@ -11,8 +11,6 @@
 #include "turns.h"
 #include <bpf/bpf_endian.h>
 
-/* Whether a target is a UDP port. Where none is, nothing of this is loaded. */
-const volatile bool udp_targets = false;
 /* What is not answered within this time is abandoned. */
 const volatile u64 udp_patience_ns = 5ull * 1000 * 1000 * 1000;
 
@@ -62,8 +60,8 @@ static __always_inline bool read_peer(struct sk_buff *skb, bool incoming, struct
 	unsigned char *head = BPF_CORE_READ(skb, head);
 	unsigned char *network = head + BPF_CORE_READ(skb, network_header);
 	struct ports ports;
+	u32 length, local_port;
 	u8 header[40];
-	u32 length;
 
 	if (bpf_probe_read_kernel(header, 20, network))
 		return false;
@@ -82,7 +80,10 @@ static __always_inline bool read_peer(struct sk_buff *skb, bool incoming, struct
 	if (bpf_probe_read_kernel(&ports, sizeof(ports), network + length))
 		return false;
 	peer->port = incoming ? ports.source : ports.destination;
-	peer->local_port = bpf_ntohs(incoming ? ports.destination : ports.source);
+	local_port = bpf_ntohs(incoming ? ports.destination : ports.source);
+	/* The verifier of Linux 6.1 knows no bounds of what was swapped, and the compiler would leave this out. */
+	asm volatile("%0 &= %1" : "+r"(local_port) : "i"(PORTS - 1));
+	peer->local_port = local_port;
 	return true;
 }
 

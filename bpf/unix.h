@@ -31,31 +31,36 @@ static __always_inline bool is_unix_stream(struct sock *sk)
 	return unix_targets && sk->__sk_common.skc_family == AF_UNIX && sk->sk_type == SOCK_STREAM;
 }
 
-static __noinline struct connection *create_unix_connection(struct sock *sk)
+/* The target's index + 1, or 0. Only a socket that is bound to a file, or was accepted from one, has a path. */
+static __always_inline u32 find_unix_target(struct sock *sk)
 {
-	struct unix_sock *unix_socket = bpf_skc_to_unix_sock(sk);
-	struct connection *connection;
+	/* The helper that would check the cast is of Linux 5.16; who calls has looked at the family. */
+	struct unix_sock *unix_socket = (struct unix_sock *)sk;
+	struct inode *inode = BPF_CORE_READ(unix_socket, path.dentry, d_inode);
 	struct unix_key key = {};
-	struct inode *inode;
 	u32 *target;
 
-	/* Only a socket that is bound to a file, or was accepted from one, has a path. */
-	if (!unix_socket || sk->__sk_common.skc_state == TCP_LISTEN)
-		return NULL;
-	inode = BPF_CORE_READ(unix_socket, path.dentry, d_inode);
 	if (!inode)
-		return NULL;
+		return 0;
 	key.inode = BPF_CORE_READ(inode, i_ino);
 	key.device = BPF_CORE_READ(inode, i_sb, s_dev);
 	target = bpf_map_lookup_elem(&unix_listeners, &key);
+	return target ? *target : 0;
+}
+
+static __noinline struct connection *create_unix_connection(struct sock *sk)
+{
+	u32 target = sk->__sk_common.skc_state == TCP_LISTEN ? 0 : find_unix_target(sk);
+	struct connection *connection;
+
 	if (!target)
 		return NULL;
 	connection = bpf_sk_storage_get(&connections, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!connection) {
-		count(*target, COUNTER_DROPPED);
+		count(target, COUNTER_DROPPED);
 		return NULL;
 	}
-	connection->target = *target;
+	connection->target = target;
 	return connection;
 }
 

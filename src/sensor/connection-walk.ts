@@ -3,6 +3,7 @@ import { NS_PER_S } from '../core/units.ts';
 import type { BpfObject, MappedMemory } from '../native/libbpf.ts';
 import { variableOffset } from '../native/libbpf.ts';
 import { WALK_RESULT } from './layout.ts';
+import type { Walk } from './probe-methods.ts';
 
 /** What the last walk found of one target. */
 export interface InFlight {
@@ -13,7 +14,6 @@ export interface InFlight {
   readonly connections: number;
 }
 
-const PROGRAM = 'walk_connections';
 /** A walk takes time for each connection. It may take this share of ours, but is made once a second whatever it takes. */
 const SHARE_OF_TIME = 0.01;
 const AT_LEAST_EVERY_NS = NS_PER_S;
@@ -21,24 +21,21 @@ const AT_LEAST_EVERY_NS = NS_PER_S;
 /** Looks at every connection's state for what no cumulative figure tells: when the oldest turn in flight arrived. */
 export class ConnectionWalk {
   readonly #object: BpfObject;
-  readonly #connections: string;
-  readonly #datagrams: boolean;
+  readonly #walks: readonly Walk[];
   readonly #clock: Clock;
   readonly #results: BigUint64Array;
   #endedNs: bigint | undefined;
   #tookNs = 0;
 
   /**
-   * @param connections the map that it goes over
+   * @param walks which together see all that may be in flight
    * @param memory the object's .bss, writable
-   * @param datagrams whether it goes over peers of UDP targets, too
    */
-  constructor(object: BpfObject, connections: string, memory: MappedMemory, clock: Clock, datagrams = false) {
+  constructor(object: BpfObject, walks: readonly Walk[], memory: MappedMemory, clock: Clock) {
     const { offset, size } = variableOffset(object.map('.bss'), 'walk_results');
     this.#object = object;
-    this.#connections = connections;
+    this.#walks = walks;
     this.#clock = clock;
-    this.#datagrams = datagrams;
     this.#results = new BigUint64Array(memory.buffer, offset, size / 8);
   }
 
@@ -51,8 +48,9 @@ export class ConnectionWalk {
   walk(): void {
     const startNs = this.#clock.monotonicNs();
     this.#results.fill(0n);
-    this.#object.iterate(PROGRAM, this.#object.map(this.#connections));
-    if (this.#datagrams) this.#object.iterate('walk_datagrams', this.#object.map('udp_peers'));
+    for (const { program, map } of this.#walks) {
+      this.#object.iterate(program, map === undefined ? undefined : this.#object.map(map));
+    }
     this.#endedNs = this.#clock.monotonicNs();
     this.#tookNs = Number(this.#endedNs - startNs);
   }

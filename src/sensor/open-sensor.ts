@@ -9,7 +9,7 @@ import type { LogLevel } from '../native/libbpf.ts';
 import { MAX_TARGETS } from './layout.ts';
 import type { OpenedSensor } from './opened-sensor.ts';
 import { chooseMethodHere, type ChosenMethod } from './probe-kernel.ts';
-import { type MethodChoice, PROBE_METHODS } from './probe-methods.ts';
+import { type MethodChoice, PROBE_METHODS, type SocketKind } from './probe-methods.ts';
 import { isPlainPorts } from './target-resolver.ts';
 import type { TargetSpec } from './target-spec.ts';
 import { TurnSensor } from './turn-sensor.ts';
@@ -47,12 +47,7 @@ export function openSensor(options: SensorOptions): OpenedSensor {
     throw new RangeError(`extendGapNs is ${extendGapNs}, expected whole nanoseconds`);
   }
   const directory = findObjects(options.objectDirectory);
-  const chosen = chooseMethodHere(options.method ?? 'auto');
-  const unix = options.targets.find((target) => target.unix !== undefined);
-  if (unix !== undefined && chosen.method.name !== 'tracepoint') {
-    const message = `target ${unix.name}: Unix-domain sockets need method 'tracepoint' (Linux 6.3 or later)`;
-    throw new SensorError('kernel-too-old', message);
-  }
+  const chosen = chooseMethodHere(options.method ?? 'auto', kindsOf(options.targets));
   if (options.record === true && chosen.method.name === 'syscall') {
     throw new SensorError(
       'kernel-too-old',
@@ -65,10 +60,6 @@ export function openSensor(options: SensorOptions): OpenedSensor {
   }
   assertProtocols(options.targets, chosen);
   const udp = options.targets.find((target) => target.protocol === 'udp');
-  if (udp !== undefined && chosen.method.name !== 'tracepoint') {
-    const message = `target ${udp.name}: UDP needs method 'tracepoint' (Linux 6.3 or later)`;
-    throw new SensorError('kernel-too-old', message);
-  }
   if (udp !== undefined && options.record === true) {
     throw new RangeError(`target ${udp.name}: protocol udp, expected none in a recording`);
   }
@@ -84,6 +75,11 @@ export function openSensor(options: SensorOptions): OpenedSensor {
   });
 }
 
+const kindsOf = (targets: readonly TargetSpec[]): readonly SocketKind[] => [
+  ...(targets.some(({ protocol }) => protocol === 'udp') ? (['udp'] as const) : []),
+  ...(targets.some(({ unix }) => unix !== undefined) ? (['unix'] as const) : []),
+];
+
 function assertTargets(targets: readonly TargetSpec[]): void {
   if (targets.length === 0) throw new SensorError('no-such-target', 'open the sensor: no target was given');
   if (targets.length > MAX_TARGETS) {
@@ -96,6 +92,11 @@ function assertTargets(targets: readonly TargetSpec[]): void {
     if (problem !== undefined) throw new SensorError('no-such-target', `target ${name}: ${problem}`);
     if (target.protocol === 'udp' && !isPlainPorts(target)) {
       throw new RangeError(`target ${name}: protocol udp, expected it beside ports of our own network namespace alone`);
+    }
+    if (target.protocol === 'connection' && target.unix !== undefined) {
+      throw new RangeError(
+        `target ${name}: protocol connection, expected it of TCP: no Unix-domain socket is seen to close`,
+      );
     }
     for (const port of new Set(ports)) {
       if (!(Number.isInteger(port) && port >= 1 && port <= 65_535)) {

@@ -3,14 +3,24 @@ import { release } from 'node:os';
 import { SensorError } from '../core/errors.ts';
 import { KernelBtf } from '../native/kernel-btf.ts';
 import { libbpfVersion, NativeError } from '../native/libbpf.ts';
-import { chooseMethod, type MethodChoice, type Probe, type ProbeMethod } from './probe-methods.ts';
+import {
+  chooseMethod,
+  type MethodChoice,
+  type Probe,
+  type ProbeMethod,
+  type SocketKind,
+  type Walk,
+  wantedFor,
+} from './probe-methods.ts';
 
 const KERNEL_BTF = '/sys/kernel/btf/vmlinux';
 
 export interface ChosenMethod {
   readonly method: ProbeMethod;
-  /** Those of its probes that this kernel has. */
+  /** Those of its probes that these targets take and this kernel has. */
   readonly probes: readonly Probe[];
+  /** Those of its walks that these targets take. */
+  readonly walks: readonly Walk[];
   /** Whether these probes can look at frames, and the kernel lets them: Linux 5.17, on x86 and arm64. */
   readonly canParseHttp2: boolean;
 }
@@ -19,13 +29,16 @@ export interface ChosenMethod {
 const HTTP2_HELPERS = ['bpf_loop', 'bpf_task_pt_regs', 'bpf_get_current_task_btf'];
 const HTTP2_ARCHITECTURES: readonly string[] = ['x64', 'arm64'];
 
-/** @throws SensorError where no method that may be used can work here, whoever we are */
-export function chooseMethodHere(choice: MethodChoice): ChosenMethod {
+/**
+ * @param kinds of targets, besides those of TCP
+ * @throws SensorError where no method that may be used can work here, whoever we are
+ */
+export function chooseMethodHere(choice: MethodChoice, kinds: readonly SocketKind[] = []): ChosenMethod {
   assertProbesLoadable();
   const btf = KernelBtf.open();
   try {
     const has = ({ kind, at }: Probe) => (kind === 'function' ? btf.hasFunction(at) : btf.hasTracepoint(at));
-    const method = chooseMethod(choice, has);
+    const method = chooseMethod(choice, has, kinds);
     if ('problem' in method) {
       throw new SensorError(
         'kernel-too-old',
@@ -36,7 +49,12 @@ export function chooseMethodHere(choice: MethodChoice): ChosenMethod {
       method.name !== 'syscall' &&
       HTTP2_ARCHITECTURES.includes(process.arch) &&
       HTTP2_HELPERS.every((helper) => btf.hasFunction(helper));
-    return { method, probes: method.probes.filter(has), canParseHttp2 };
+    return {
+      method,
+      probes: wantedFor(kinds, method.probes).filter(has),
+      walks: wantedFor(kinds, method.walks),
+      canParseHttp2,
+    };
   } finally {
     btf.close();
   }

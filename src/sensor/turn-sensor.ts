@@ -101,7 +101,7 @@ export class TurnSensor implements OpenedSensor {
       const stripeShift = Math.ceil(Math.log2(Math.min(MOST_STRIPES, possibleCpus())));
       load(object, setup, stripeShift);
       const memory = object.map('.bss').mmap({ writable: true });
-      this.#walk = new ConnectionWalk(object, setup.method.connections, memory, setup.clock, hasUdp(setup.targets));
+      this.#walk = new ConnectionWalk(object, setup.walks, memory, setup.clock);
       this.#targets = setup.targets.map((spec, index) => {
         const controls = variableOffset(object.map('.bss'), 'controls').offset;
         return {
@@ -141,7 +141,6 @@ export class TurnSensor implements OpenedSensor {
       setup.targets.forEach((spec, index) => (mayBeHttp2[index] = Number(maySpeakHttp2(setup, spec))));
       if (setup.method.name === 'syscall') chooseConnections(object, memory, setup.targets);
       for (const { program } of setup.probes) object.attach(program);
-      if (hasUdp(setup.targets)) for (const program of UDP_PROGRAMS) object.attach(program);
       this.#secondary = setup.secondary ? new SecondaryReader(object, memory) : undefined;
     } catch (error) {
       object.close();
@@ -343,9 +342,6 @@ function chooseConnections(object: BpfObject, memory: MappedMemory, targets: rea
 const isUdp = ({ protocol }: TargetSpec) => protocol === 'udp';
 const hasUdp = (targets: readonly TargetSpec[]) => targets.some(isUdp);
 
-/** Loaded where a target is a UDP port. */
-const UDP_PROGRAMS = ['datagram_arrived', 'datagram_read', 'datagram_sent'] as const;
-
 function aimAtUdp(object: BpfObject, memory: MappedMemory, targets: readonly TargetSpec[]): void {
   const { offset } = variableOffset(object.map('.bss'), 'udp_port_target');
   const table = new Uint8Array(memory.buffer, offset, PORTS);
@@ -375,9 +371,10 @@ function load(object: BpfObject, setup: Setup, stripeShift: number): void {
   object.setRodata('exclusive_stripes', new Uint8Array([Number(hasExclusiveStripes(setup, 2 ** stripeShift))]));
   if (setup.method.name === 'syscall') object.setRodata('syscall_roles', syscallRoles(process.arch));
   chooseSecondary(object, setup.secondary);
-  if (setup.method.name === 'tracepoint') chooseUdp(object, hasUdp(setup.targets));
   if (hasUnix(setup.targets)) object.setRodata('unix_targets', new Uint8Array([1]));
+  object.map('udp_peers').setAutocreate(hasUdp(setup.targets));
   for (const probe of setup.method.probes) object.setAutoload(probe.program, setup.probes.includes(probe));
+  for (const walk of setup.method.walks) object.setAutoload(walk.program, setup.walks.includes(walk));
   const http2 = setup.targets.some((spec) => maySpeakHttp2(setup, spec));
   object.setRodata('parse_http2', new Uint8Array([Number(http2)]));
   object.setRodata('first_stream_set', bytesOf(new Uint32Array([setup.targets.length])));
@@ -391,12 +388,6 @@ function load(object: BpfObject, setup: Setup, stripeShift: number): void {
  */
 const hasExclusiveStripes = ({ method, probes }: Setup, stripes: number) =>
   possibleCpus() <= stripes && method.name === 'tracepoint' && !probes.some(({ at }) => at === PAGE_SENT.at);
-
-function chooseUdp(object: BpfObject, on: boolean): void {
-  object.setRodata('udp_targets', new Uint8Array([Number(on)]));
-  object.map('udp_peers').setAutocreate(on);
-  for (const program of [...UDP_PROGRAMS, 'walk_datagrams']) object.setAutoload(program, on);
-}
 
 const bytesOf = (array: BigUint64Array | Uint32Array): Uint8Array => new Uint8Array(array.buffer);
 

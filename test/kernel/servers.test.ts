@@ -1,16 +1,14 @@
-import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { Agent, createServer, request, type RequestListener, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { NS_PER_S } from '../../src/core/units.ts';
 import { openSensor, type OpenedSensor, type TargetSpec } from '../../src/sensor/open-sensor.ts';
 import { startHaproxy, startIoUring, startMemcached, startNginxWorkers } from './support/more-servers.ts';
-import { PLAIN_LIBPQ, type PostgresqlServer, startPostgresql } from './support/postgresql.ts';
+import { runPgbench, startPostgresql } from './support/postgresql.ts';
 import { RawClient } from './support/raw-client.ts';
 import { type Server, startNginx } from './support/servers.ts';
 import { sensorFixture } from './support/sensor-fixture.ts';
@@ -184,41 +182,9 @@ it('a server on io_uring: 5,003 turns over 11 connections', async () => {
   await expectTurns(tally, 5003);
 });
 
-describe('PostgreSQL, a process a connection: transactions and greetings are turns, a good-bye is abandoned', () => {
-  const CLIENTS = 7;
-  const TRANSACTIONS = 101;
-  let postgresql: PostgresqlServer;
-
-  beforeAll(async () => {
-    postgresql = await startPostgresql();
-  });
-  afterAll(() => postgresql.stop());
-
-  it.each<[string, () => Omit<TargetSpec, 'name'>, () => string]>([
-    ['TCP', () => ({ ports: [postgresql.port] }), () => '127.0.0.1'],
-    [
-      'its Unix-domain socket',
-      () => ({ unix: join(postgresql.socketDirectory, `.s.PGSQL.${postgresql.port}`) }),
-      () => postgresql.socketDirectory,
-    ],
-  ])('over %s', async (_, place, host) => {
-    const script = join(directory, 'select.sql');
-    writeFileSync(script, 'SELECT 1;\n');
-    const tally = new Tally(open(place()));
-    const load = ['-c', `${CLIENTS}`, '-t', `${TRANSACTIONS}`, '-n', '-f', script];
-    const args = ['-h', host(), '-p', `${postgresql.port}`, '-U', 'postgres', ...load, 'postgres'];
-    await promisify(execFile)(postgresql.program('pgbench'), args, { env: PLAIN_LIBPQ });
-
-    // pgbench connects once more, to see whether it can.
-    const connections = CLIENTS + 1;
-    const requests = CLIENTS * TRANSACTIONS + connections;
-    const expected = {
-      arrivals: requests + connections,
-      requests,
-      abandoned: connections,
-      unsolicited: 0,
-      inFlight: 0,
-    };
-    expect(await tally.settle(expected)).toEqual(expected);
-  });
+it('PostgreSQL by TCP, a process a connection: transactions and greetings are turns, a good-bye is abandoned', async () => {
+  const postgresql = await use(startPostgresql());
+  const tally = new Tally(open({ ports: [postgresql.port] }));
+  const expected = await runPgbench(postgresql, '127.0.0.1');
+  expect(await tally.settle(expected)).toEqual(expected);
 });

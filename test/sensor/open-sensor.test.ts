@@ -37,6 +37,11 @@ describe('openSensor() refuses', () => {
       [{ name: 'a', ports: [53], netns: 'blue', protocol: 'udp' }],
       /target a: protocol udp, expected it beside ports/,
     ],
+    [
+      'connections to a Unix-domain socket as requests',
+      [{ name: 'a', unix: '/run/a.sock', protocol: 'connection' }],
+      /target a: protocol connection, expected it of TCP/,
+    ],
     ['an objective of 0', [{ name: 'a', ports: [1], sloLatencyNs: 0 }], /sloLatencyNs is 0/],
     ['no budget', [{ name: 'a', ports: [1], alarm: { lateBudget: 0, waitBudgetNs: 1 } }], /lateBudget is 0/],
     ['no wait', [{ name: 'a', ports: [1], alarm: { lateBudget: 1, waitBudgetNs: Number.NaN } }], /waitBudgetNs is NaN/],

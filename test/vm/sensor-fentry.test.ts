@@ -5,6 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { compileScriptedServer } from '../kernel/support/servers.ts';
+import type { Finding } from '../../src/compose/diagnosis/finding.ts';
+import { GUEST_CASES } from '../kernel/support/socket-cases.ts';
 import { bootGuest } from './boot-guest.ts';
 import { bundleForGuest } from './bundle-for-guest.ts';
 import type { CaseReport, SenseJob, SenseReport } from './guest/sense-turns.ts';
@@ -21,10 +23,10 @@ beforeAll(async () => {
   await bundleForGuest(join(import.meta.dirname, 'guest/sense-turns.ts'), folder);
   const job: SenseJob = { objectDirectory: join(ROOT, 'dist/bpf'), program: join(ROOT, 'dist/cli.js') };
   writeFileSync(join(folder, 'job.json'), JSON.stringify(job));
-  const { status, console } = await bootGuest({ folder, timeoutMs: 600_000 });
+  const { status, console } = await bootGuest({ folder, timeoutMs: 900_000 });
   if (status !== 0) throw new Error(`the guest's script ended with ${status}:\n${console}`);
   report = JSON.parse(readFileSync(join(folder, 'report.json'), 'utf8')) as SenseReport;
-}, 660_000);
+}, 960_000);
 
 afterAll(() => rmSync(folder, { recursive: true }));
 
@@ -128,6 +130,24 @@ describe('method syscall, at the same time', () => {
   it('what is never answered is in flight', () => {
     expect(report.syscallCases['never answered']!.counts).toMatchObject({ arrivals: 3, requests: 0, inFlight: 3 });
   });
+});
+
+describe.each([
+  ['auto', 'fentry'],
+  ['syscall', 'syscall'],
+] as const)('with method %s, %s counts', (choice, method) => {
+  it.each(GUEST_CASES[choice].map(({ name }) => name))('%s', (name) => {
+    const { methods, steps } = report.socketCases[choice][name]!;
+    expect(new Set(methods)).toEqual(new Set([method]));
+    for (const { what, counted, expected } of steps) expect(counted, what).toEqual(expected);
+  });
+});
+
+it('the doctor says what can be measured', () => {
+  const findings = report.diagnosed.trim().split('\n');
+  const sensor = findings.map((line) => JSON.parse(line) as Finding).find(({ check }) => check === 'sensor');
+  expect(sensor?.detail).toMatch(/^method fentry .*: loads and attaches, for TCP, UDP and Unix-domain sockets$/);
+  expect(sensor?.alternatives).toContainEqual(expect.stringMatching(/^tracepoint: .*needs tracepoint sk_data_ready/));
 });
 
 describe('method fentry divides latency as it was spent', () => {

@@ -1,8 +1,8 @@
 import { arch, release } from 'node:os';
 import { cpu } from 'systeminformation';
 import { messageOf } from '../../core/errors.ts';
-import { openSensor } from '../../sensor/open-sensor.ts';
-import { PROBE_METHODS } from '../../sensor/probe-methods.ts';
+import { openSensor, type TargetSpec } from '../../sensor/open-sensor.ts';
+import { type MethodChoice, PROBE_METHODS, SOCKET_KINDS, type SocketKind } from '../../sensor/probe-methods.ts';
 import type { Finding, ReadText } from './finding.ts';
 
 /** What runs, and on what. */
@@ -53,13 +53,20 @@ export function privilegesCheck(uid: number, readText: ReadText): Finding {
   };
 }
 
-/** Any port does: what is tried is loading and attaching. */
-const PROBE_PORT = 1;
+/** Any port and any path do: what is tried is loading and attaching. */
+const TCP_TARGET: TargetSpec = { name: 'doctor', ports: [1] };
+const TARGETS: Readonly<Record<SocketKind, TargetSpec>> = {
+  udp: { ...TCP_TARGET, protocol: 'udp' },
+  unix: { name: 'doctor', unix: '/nonexistent' },
+};
 
 /** Tries every method: loads its probes, attaches them, and takes them away. */
 export function sensorCheck(): Finding {
-  const tried = PROBE_METHODS.map(({ name, availability }) => ({ name, availability, refusal: refusalOf(name) }));
-  const best = tried.find(({ refusal }) => refusal === null);
+  const tried = PROBE_METHODS.map(({ name, availability }) => ({
+    ...{ name, availability },
+    refusal: tryToOpen(TCP_TARGET, name).refusal,
+  }));
+  const best = tried.find(({ refusal }) => refusal === undefined);
   if (best === undefined) {
     const [detail, remedy] = tried[0]!.refusal!.split('; ', 2);
     const others = tried.slice(1).map(({ name, refusal }) => `${name}: ${refusal}`);
@@ -71,24 +78,39 @@ export function sensorCheck(): Finding {
       ...(remedy === undefined ? {} : { remedy }),
     };
   }
+  const kinds = (Object.keys(TARGETS) as SocketKind[]).map((kind) => ({
+    named: SOCKET_KINDS[kind],
+    ...tryToOpen(TARGETS[kind], 'auto'),
+  }));
+  const alike = kinds.filter(({ method }) => method === best.name);
   return {
     check: 'sensor',
     state: 'ok',
-    detail: `method ${best.name} (${best.availability}): loads and attaches`,
-    alternatives: tried
-      .filter((method) => method !== best)
-      .map(({ name, refusal }) => `${name}: ${refusal ?? `possible, after ${best.name}`}`),
+    detail: `method ${best.name} (${best.availability}): loads and attaches, for ${listed(['TCP', ...alike.map(({ named }) => named)])}`,
+    alternatives: [
+      ...tried
+        .filter((method) => method !== best)
+        .map(({ name, refusal }) => `${name}: ${refusal ?? `possible, after ${best.name}`}`),
+      ...kinds
+        .filter((kind) => !alike.includes(kind))
+        .map(({ named, method, refusal }) => `${named}: ${refusal ?? `method ${method}`}`),
+    ],
   };
 }
 
-function refusalOf(method: (typeof PROBE_METHODS)[number]['name']): string | null {
+/** @returns the method that it measures by, or why it does not */
+function tryToOpen(target: TargetSpec, choice: MethodChoice): { readonly method?: string; readonly refusal?: string } {
   try {
-    openSensor({ targets: [{ name: 'doctor', ports: [PROBE_PORT] }], method }).close();
-    return null;
+    const sensor = openSensor({ targets: [target], method: choice });
+    sensor.close();
+    return { method: sensor.method };
   } catch (error) {
-    return messageOf(error);
+    return { refusal: messageOf(error) };
   }
 }
+
+/** Of two or more names, or one: `a, b and c`. */
+const listed = (names: readonly string[]): string => names.join(', ').replace(/, ([^,]+)$/, ' and $1');
 
 /** See kernel_lockdown(7): which of the kernel's doors are shut, for root too. */
 export function lockdownCheck(readText: ReadText): readonly Finding[] {

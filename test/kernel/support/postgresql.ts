@@ -1,8 +1,9 @@
-import { execFileSync, spawn } from 'node:child_process';
-import { chmodSync, chownSync, mkdtempSync, readdirSync } from 'node:fs';
+import { execFile, execFileSync, spawn } from 'node:child_process';
+import { chmodSync, chownSync, mkdtempSync, readdirSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import { freePort, type Server, untilItListens } from './servers.ts';
 
 export interface PostgresqlServer extends Server {
@@ -40,6 +41,27 @@ export async function startPostgresql(): Promise<PostgresqlServer> {
     await sleep(50);
   }
   return { ...server, socketDirectory: directory, program };
+}
+
+const CLIENTS = 7;
+const TRANSACTIONS = 101;
+
+/**
+ * 101 transactions of each of 7 clients.
+ * @param host an address, or where the Unix-domain socket is
+ * @returns what a sensor is to count: transactions and greetings are turns, and the good-bye of a client is one that is abandoned
+ */
+export async function runPgbench(server: PostgresqlServer, host: string) {
+  const { socketDirectory, port } = server;
+  const script = join(socketDirectory, 'select.sql');
+  writeFileSync(script, 'SELECT 1;\n');
+  const load = ['-c', `${CLIENTS}`, '-t', `${TRANSACTIONS}`, '-n', '-f', script];
+  const args = ['-h', host, '-p', `${port}`, '-U', 'postgres', ...load, 'postgres'];
+  await promisify(execFile)(server.program('pgbench'), args, { env: PLAIN_LIBPQ });
+  // pgbench connects once more, to see whether it can.
+  const connections = CLIENTS + 1;
+  const requests = CLIENTS * TRANSACTIONS + connections;
+  return { arrivals: requests + connections, requests, abandoned: connections, unsolicited: 0, inFlight: 0 };
 }
 
 const idOf = (which: '-u' | '-g'): number => Number(execFileSync('id', [which, 'postgres'], { encoding: 'utf8' }));

@@ -2,7 +2,7 @@
  * Runs in the guest, whose kernel lacks the tracepoints: opens the real sensor with the method that it chooses by itself,
  * has real and scripted servers make turns, and writes what was counted of each to /vm.
  */
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,7 +11,9 @@ import { NS_PER_MS, NS_PER_S } from '../../../src/core/units.ts';
 import { openSensor } from '../../../src/sensor/open-sensor.ts';
 import { RawClient } from '../../kernel/support/raw-client.ts';
 import { type Server, startNginx, startRedis, startScripted } from '../../kernel/support/servers.ts';
+import { type DrivenCase, driveSocketCase } from '../../kernel/support/drive-socket-case.ts';
 import { GrpcClient, startGrpc, unary } from '../../kernel/support/grpc.ts';
+import { GUEST_CASES } from '../../kernel/support/socket-cases.ts';
 import { Tally } from '../../kernel/support/tally.ts';
 import { type Counts as StreamCounts, WholeRun } from '../../kernel/support/whole-run.ts';
 
@@ -43,8 +45,12 @@ export interface SenseReport {
   readonly streams: Partial<StreamCounts>;
   /** Of connections that were asked one thing each, from accept to close by method `syscall`. */
   readonly connections: Counts & { readonly unit: string };
+  /** Of Unix-domain sockets and datagrams, by the method that is chosen and by `syscall`. */
+  readonly socketCases: Readonly<Record<'auto' | 'syscall', Readonly<Record<string, DrivenCase>>>>;
   /** The lines of `tailgov observe --json`. */
   readonly observed: string;
+  /** Those of `tailgov doctor --json`. */
+  readonly diagnosed: string;
 }
 
 interface Case {
@@ -61,6 +67,8 @@ const FILE_BYTES = 8 << 20;
 const EXTEND_GAP_MS = 500;
 
 const job = JSON.parse(readFileSync('/vm/job.json', 'utf8')) as SenseJob;
+// What lies on the guest's overlay has other inode numbers for the kernel than for us.
+process.env['TMPDIR'] = '/run';
 const site = mkdtempSync(join(tmpdir(), 'tailgov-site-'));
 writeFileSync(join(site, 'large'), new Uint8Array(FILE_BYTES));
 writeFileSync(join(site, 'small'), 'hello');
@@ -293,12 +301,24 @@ const streams = await countStreams();
 say('streams');
 const connections = await countConnections();
 say('connections');
+const socketCases: Record<'auto' | 'syscall', Record<string, DrivenCase>> = { auto: {}, syscall: {} };
+for (const choice of ['auto', 'syscall'] as const) {
+  for (const each of GUEST_CASES[choice]) {
+    socketCases[choice][each.name] = await driveSocketCase(each, job.objectDirectory, choice);
+    say(`${choice}: ${each.name}`);
+  }
+}
 const observe = ['observe', '--port', `${servers[0]!.port}`, '--duration', '100ms', '--json'];
 const observed = execFileSync(process.execPath, [job.program, ...observe], { encoding: 'utf8' });
 say('observed');
+const diagnosed = spawnSync(process.execPath, [job.program, 'doctor', '--json'], { encoding: 'utf8' }).stdout;
+say('diagnosed');
 writeFileSync(
   '/vm/report.json',
-  JSON.stringify({ method, refusal: refusalOf('tracepoint'), cases, syscallCases, streams, connections, observed }),
+  JSON.stringify({
+    ...{ method, refusal: refusalOf('tracepoint'), cases, syscallCases, streams, connections },
+    ...{ socketCases, observed, diagnosed },
+  } satisfies SenseReport),
 );
 for (const server of servers) await server.stop();
 // The client's side of what is never answered is still open.
