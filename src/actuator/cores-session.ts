@@ -11,7 +11,7 @@ import type { CpuOwners } from './cpu-owners.ts';
 import type { ActuatorLog } from './disturbances.ts';
 import { OverrideBudget, type ForeignWriterResponse } from './foreign-writers.ts';
 import type { ControlRecord, Journal } from './journal.ts';
-import { ThreadMasks } from './thread-masks.ts';
+import { ThreadMasks, tidOf } from './thread-masks.ts';
 
 export interface CoresOptions {
   readonly locate: LocateServices;
@@ -33,6 +33,8 @@ export interface CoresSessionParts extends CoresOptions {
 /** To look for processes takes time for each one on the machine; for new threads, time for each thread of a service. */
 const LOCATE_NS = BigInt(5 * NS_PER_S);
 const LOOK_NS = BigInt(NS_PER_S);
+/** So many originals, of threads that may have ended, gather at least before they are looked through. */
+const MANY_RECORDS = 1000;
 
 /** A service whose CPUs are governed. */
 interface Member {
@@ -55,7 +57,8 @@ export class CoresSession {
   readonly #parts: CoresSessionParts;
   readonly #members = new Map<string, Member>();
   readonly #refusals = new Map<string, string>();
-  readonly #records: ControlRecord[] = [];
+  #records: ControlRecord[] = [];
+  #shortenAt = MANY_RECORDS;
   #places: ReadonlyMap<string, ServicePlace> = new Map();
   #locatedAtNs: bigint | null = null;
   #online: string | null = null;
@@ -164,6 +167,21 @@ export class CoresSession {
     if (records.length === 0) return;
     this.#parts.journal?.append(records);
     this.#records.push(...records);
+    if (this.#records.length >= this.#shortenAt) this.#forgetEndedThreads();
+  }
+
+  /** A service may start a thread for every request, and each leaves an original behind. */
+  #forgetEndedThreads(): void {
+    const { owners, journal, log } = this.#parts;
+    const isOver = ({ kind, control, startTicks }: ControlRecord) =>
+      kind === 'thread' && owners.threads.startOf(tidOf(control)) !== startTicks;
+    try {
+      journal?.shorten(isOver);
+      this.#records = this.#records.filter((record) => !isOver(record));
+    } catch (error) {
+      log('warn', `forget threads that have ended: ${messageOf(error)}`);
+    }
+    this.#shortenAt = Math.max(MANY_RECORDS, 2 * this.#records.length);
   }
 
   /** Said once for each reason. */

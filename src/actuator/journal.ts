@@ -100,6 +100,27 @@ export class Journal {
     }
   }
 
+  /**
+   * Leaves out what is over. As durable as before, at every moment: the shorter one takes the place of the longer.
+   * @throws ActuatorError `journal-failed`, and it is as it was
+   */
+  shorten(isOver: (record: ControlRecord) => boolean): void {
+    const before = readJournal(this.path);
+    // Of a damaged line nobody knows what it held: that is for whoever restores to say.
+    if (before === null || before.damagedLines.length > 0) return;
+    const temporary = `${this.path}.${before.header.pid}.tmp`;
+    try {
+      rmSync(temporary, { force: true });
+      const records = before.records.filter((record) => !isOver(record));
+      writeDurably(temporary, constants.O_CREAT | constants.O_EXCL, [before.header, ...records]);
+      renameSync(temporary, this.path);
+      syncDirectory(dirname(this.path));
+    } catch (error) {
+      rmSync(temporary, { force: true });
+      throw journalFailed('shorten', this.path, error);
+    }
+  }
+
   /** @throws ActuatorError `journal-failed` */
   remove(): void {
     removeJournal(this.path);

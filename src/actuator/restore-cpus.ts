@@ -6,6 +6,7 @@ import { cpusetFile } from './cgroup-paths.ts';
 import { effectiveCpus } from './cpu-control.ts';
 import type { CpuOwners } from './cpu-owners.ts';
 import type { ControlRecord } from './journal.ts';
+import { tidOf } from './thread-masks.ts';
 
 /** Gives services their CPUs back, cpusets before the threads in them. What is restored is the effect. */
 export function restoreCpus(
@@ -67,7 +68,7 @@ function restoreUnit(tree: SysfsTree, { control, original }: ControlRecord, { un
 }
 
 function restoreThread({ control, original, startTicks }: ControlRecord, { threads }: CpuOwners): RestoredControl {
-  const tid = Number(/^thread\/(\d+)$/.exec(control)?.[1] ?? NaN);
+  const tid = tidOf(control);
   const start = threads.startOf(tid);
   if (start === null) return { control, outcome: 'gone', detail: 'the thread has ended' };
   if (start !== startTicks)

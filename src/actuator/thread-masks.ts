@@ -102,6 +102,9 @@ export class ThreadMasks {
   }
 }
 
+/** The thread whose mask a record holds; NaN for a record of anything else. */
+export const tidOf = (control: string): number => Number(/^thread\/(\d+)$/.exec(control)?.[1] ?? NaN);
+
 const recordOf = (tid: number, { original, startTicks }: Known): ControlRecord => ({
   control: `thread/${tid}`,
   original: formatCpuList(original),

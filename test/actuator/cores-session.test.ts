@@ -171,6 +171,26 @@ describe('the masks of threads', () => {
     ]);
   });
 
+  it('are forgotten of threads that have ended, however many come and go', () => {
+    threads.add(500, '/', [[0, 1]]);
+    const actuator = governed(treeWith([]), { method: 'threads' });
+    actuator.apply(pointOf({ web: [0] }));
+    for (let round = 0; round < 30; round++) {
+      // None of the round before is left.
+      for (const tid of threads.threads.keys()) if (tid > 500) threads.threads.delete(tid);
+      for (let i = 0; i < 100; i++) {
+        threads.threads.set(501 + 100 * round + i, { pid: 500, startTicks: 1000 + round, mask: [0] });
+      }
+      bench.nowMs += 1000;
+      actuator.apply(pointOf({ web: [0] }));
+    }
+    const journaled = readJournal(bench.journalPath)!.records;
+    expect(journaled.length).toBeLessThan(1200);
+    const restored = actuator.release('original').filter(({ outcome }) => outcome === 'restored');
+    expect(restored.map(({ control }) => control)).toHaveLength(101);
+    expect([...threads.threads.values()].every(({ mask }) => mask.join() === '0,1')).toBe(true);
+  });
+
   it('are restored from the journal by another process', () => {
     const tree = treeWith([]);
     threads.add(500, '/', [[0, 1]]);

@@ -54,6 +54,35 @@ describe('Journal', () => {
     expect(readJournal(path)?.records).toEqual(RECORDS);
   });
 
+  it('leaves out what is over, and grows on', () => {
+    const header = headerOf(process.pid);
+    const journal = Journal.create(path, header, RECORDS);
+    journal.shorten(({ original }) => original === 'schedutil');
+    expect(readJournal(path)).toEqual({ header, records: RECORDS.slice(0, 1), damagedLines: [] });
+    expect(statSync(path).mode & 0o777).toBe(0o600);
+    journal.append(RECORDS.slice(1));
+    expect(readJournal(path)?.records).toEqual(RECORDS);
+    expect(readdirSync(join(directory, 'run'))).toEqual(['journal']);
+  });
+
+  it('is not shortened where a line of it is damaged', () => {
+    const journal = Journal.create(path, headerOf(process.pid), RECORDS);
+    const text = readFileSync(path, 'utf8').replace('schedutil"', 'schedutil');
+    writeFileSync(path, text);
+    journal.shorten(() => true);
+    expect(readFileSync(path, 'utf8')).toBe(text);
+  });
+
+  it('is as it was where it cannot be shortened', () => {
+    const journal = Journal.create(path, headerOf(process.pid), RECORDS);
+    const nobodyKnows = () => {
+      throw new Error('EIO');
+    };
+    expect(codeOf(() => journal.shorten(nobodyKnows))).toBe(`journal-failed: shorten the journal ${path}: EIO`);
+    expect(readJournal(path)?.records).toEqual(RECORDS);
+    expect(readdirSync(join(directory, 'run'))).toEqual(['journal']);
+  });
+
   it('is gone when it is removed, and can be removed twice', () => {
     const journal = Journal.create(path, headerOf(process.pid), RECORDS);
     journal.remove();
