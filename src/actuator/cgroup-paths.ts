@@ -2,7 +2,7 @@ import { dirname } from 'node:path/posix';
 import type { SysfsTree } from '../core/sysfs-tree.ts';
 
 /** Where control groups are mounted below /sys; see Documentation/admin-guide/cgroup-v2.rst. */
-export const CGROUP2 = 'fs/cgroup';
+const CGROUP2 = 'fs/cgroup';
 /** Beside hierarchies of version 1, systemd and others mount version 2 here. */
 const CGROUP2_HYBRID = 'fs/cgroup/unified';
 /** Version 1; see Documentation/admin-guide/cgroup-v1/cpusets.rst. */

@@ -27,7 +27,7 @@ export interface CpuControl {
 }
 
 /** CPUs come back after all else has found its place: a cpuset first, then the threads in it. */
-export const CPUSET_ORDER = 0;
+const CPUSET_ORDER = 0;
 export const THREAD_ORDER = 1;
 
 export interface ControlChoice {

@@ -18,7 +18,7 @@ export function doctorCommand(): Command {
 }
 
 /** A line a check, and more where there are alternatives, or something to do. */
-export function doctorLines(findings: readonly Finding[]): string[] {
+function doctorLines(findings: readonly Finding[]): string[] {
   const width = Math.max(...findings.map(({ check }) => check.length));
   const indent = ' '.repeat('degraded'.length + width + 4);
   return findings.flatMap(({ check, state, detail, alternatives = [], remedy }) => [

@@ -44,7 +44,7 @@ export async function sweepCommand(
 }
 
 /** Ctrl-C gives what is done by then. */
-export async function sweepUntilInterrupted(plan: SweepPlan, { threads }: SweepSettings): Promise<SweepResult> {
+async function sweepUntilInterrupted(plan: SweepPlan, { threads }: SweepSettings): Promise<SweepResult> {
   return untilInterrupted(async (signal, onProgress) =>
     runSweep(plan, { threads: threads ?? availableParallelism(), program: sweepProgram(), signal, onProgress }),
   );

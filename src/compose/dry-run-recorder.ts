@@ -29,7 +29,7 @@ export interface DryRunRecorderOptions extends RecordRequest {
 }
 
 /** A file holds one service: of several, `day.rec` becomes `day.cache.rec` for the one that is called cache. */
-export function recordingFileOf(file: string, service: string, services: number): string {
+function recordingFileOf(file: string, service: string, services: number): string {
   if (services === 1) return file;
   const extension = extname(file);
   return join(dirname(file), `${basename(file, extension)}.${service}${extension}`);

@@ -4,7 +4,7 @@
  * fall into the last. bpf/histogram.h has the same layout, and test/kernel holds the two together.
  */
 export const UNIT_SHIFT = 3;
-export const SUB_BUCKET_BITS = 5;
+const SUB_BUCKET_BITS = 5;
 export const BUCKETS = 1024;
 
 const UNIT_NS = 2 ** UNIT_SHIFT;

@@ -30,7 +30,7 @@ export interface DemoReportContext {
 }
 
 /** What a demo on the plant is, in one sentence. */
-export const SIMULATED_NOTE =
+const SIMULATED_NOTE =
   'Simulated: server, client, sensor, silicon and time are models. The loop, its controllers and its policies are the very ones that govern a machine.';
 
 /** The demo's result as a report. */

@@ -8,7 +8,7 @@ import { NS_PER_MS, NS_PER_S } from '../core/units.ts';
 export const LONGEST_WINDOW_NS = 10 * NS_PER_S;
 
 /** No window is shorter, however many requests it holds: queues come and go, and the next tenth of a second is another. */
-export const SHORTEST_WINDOW_NS = NS_PER_S;
+const SHORTEST_WINDOW_NS = NS_PER_S;
 
 /** How many requests a quantile needs before its estimate carries weight: at 95 % confidence ln 0.05 ÷ ln q, 299 for p99. */
 export function requestsNeeded(quantile: number): number {

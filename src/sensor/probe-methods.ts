@@ -120,7 +120,7 @@ export const wantedFor = <Program extends Probe | Walk>(
 ): readonly Program[] => programs.filter(({ of }) => of === undefined || kinds.includes(of));
 
 /** @returns the probes that a kernel lacks and the method cannot do without for targets of these kinds */
-export const missingProbes = (method: ProbeMethod, has: HasProbe, kinds: readonly SocketKind[]): readonly Probe[] =>
+const missingProbes = (method: ProbeMethod, has: HasProbe, kinds: readonly SocketKind[]): readonly Probe[] =>
   wantedFor(kinds, method.probes).filter((probe) => probe.optional !== true && !has(probe));
 
 /**

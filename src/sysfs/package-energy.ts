@@ -1,6 +1,6 @@
 import type { SysfsFailure, SysfsResult, SysfsTree } from '../core/sysfs-tree.ts';
 
-export const POWERCAP_DIRECTORY = 'class/powercap';
+const POWERCAP_DIRECTORY = 'class/powercap';
 /** In the order of preference: the same packages may be there twice, through their registers and through memory. */
 const ZONE_KINDS: readonly RegExp[] = [/^intel-rapl:\d+$/, /^intel-rapl-mmio:\d+$/];
 const PACKAGE = /^package-\d+(?:-die-\d+)?$/;

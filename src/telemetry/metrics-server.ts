@@ -4,7 +4,7 @@ import { messageOf, TailgovError } from '../core/errors.ts';
 import { boundedServer, listening, requestUrl } from './bounded-server.ts';
 
 /** The address for metrics cannot be listened on. */
-export class ListenError extends TailgovError<'address-in-use' | 'address-refused'> {}
+class ListenError extends TailgovError<'address-in-use' | 'address-refused'> {}
 
 /** What the listener answers on one path; made anew for each request. */
 export interface Page {
