@@ -42,18 +42,3 @@ export class KernelBtf {
     return libbpf().btf__find_by_name_kind(this.#address, name, kind) > 0;
   }
 }
-
-/** For a single question; to ask several, open a KernelBtf. @throws NativeError when the kernel has no BTF */
-export const kernelHasFunction = (name: string): boolean => askKernel((btf) => btf.hasFunction(name));
-
-/** For a single question; to ask several, open a KernelBtf. @throws NativeError when the kernel has no BTF */
-export const kernelHasTracepoint = (name: string): boolean => askKernel((btf) => btf.hasTracepoint(name));
-
-function askKernel(question: (btf: KernelBtf) => boolean): boolean {
-  const btf = KernelBtf.open();
-  try {
-    return question(btf);
-  } finally {
-    btf.close();
-  }
-}

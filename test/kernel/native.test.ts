@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { Epoll } from '../../src/native/epoll.ts';
-import { KernelBtf, kernelHasFunction, kernelHasTracepoint } from '../../src/native/kernel-btf.ts';
+import { KernelBtf } from '../../src/native/kernel-btf.ts';
 import {
   BpfObject,
   libbpfVersion,
@@ -586,10 +586,5 @@ describe("the kernel's BTF", () => {
     btf.close();
     btf.close();
     expect(() => btf.hasFunction('vfs_read')).toThrow("the kernel's BTF is closed");
-  });
-
-  it('answers single questions', () => {
-    expect(kernelHasFunction('vfs_read')).toBe(true);
-    expect(kernelHasTracepoint('no_such_tracepoint')).toBe(false);
   });
 });
