@@ -71,7 +71,8 @@ function changeLines({ made, refused, refusal, needsRestart }: ChangeStatus): st
 function policyLines({ failed, schedule }: Decision, policy: PolicyInUse | undefined): string[] {
   const lines: string[] = [];
   if (policy !== undefined) {
-    const note = policy.lasts ? '' : ', until a restart';
+    const passing = policy.endsAt === undefined ? 'until a restart' : `until ${policy.endsAt} unless that is put off`;
+    const note = policy.lasts ? '' : `, ${passing}`;
     lines.push(`  policy  ${policy.file} since ${policy.since}${note}`);
   }
   if (failed !== undefined) lines.push(`  failed  the policy’s controller was given up: ${failed}`);

@@ -64,8 +64,14 @@ export class Reloader {
       refused: this.#refused,
       refusal: this.#refusal,
       needsRestart: this.#needsRestart,
-      policies: this.#policies,
+      policies: this.#policies.map((policy) => ({ ...policy, ...this.#endOf(policy) })),
     };
+  }
+
+  /** A lease says nothing of a policy that the config has put in the place of the one that it is for. */
+  #endOf({ service, file }: PolicyInUse): Pick<PolicyInUse, 'endsAt'> {
+    const endsAt = this.#swappedIn[service]?.file === file ? this.#leases.get(service)?.lease.endsAt : null;
+    return endsAt === null || endsAt === undefined ? {} : { endsAt: endsAt.toISOString() };
   }
 
   /** Reads the files again. Never rejects: what is wrong is logged, counted and shown in the status. */

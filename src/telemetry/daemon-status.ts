@@ -34,6 +34,8 @@ export interface PolicyInUse {
   readonly since: string;
   /** False where it was swapped in and the config names another, which comes back at a restart. */
   readonly lasts: boolean;
+  /** When what governed before comes back by itself, unless that is put off; absent: not before a restart. */
+  readonly endsAt?: string;
 }
 
 /** A policy as it is shown to others: its file's name without the folder, and its controller. */

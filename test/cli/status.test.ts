@@ -25,6 +25,18 @@ describe('statusLines()', () => {
     expect(statusLines({ ...STATUS, last: report }).join('\n')).not.toContain('http2');
   });
 
+  it.each([
+    [{ lasts: true }, ''],
+    [{ lasts: false }, ', until a restart'],
+    [{ lasts: false, endsAt: '2026-01-01T00:01:00.000Z' }, ', until 2026-01-01T00:01:00.000Z unless that is put off'],
+  ])('tells how long a policy governs of which is known %j', (known, expected) => {
+    const policy = { service: 'web', file: '/b.yaml', controller: 'pid', since: '2026-01-01T00:00:00.000Z', ...known };
+    const changes = { ...STATUS.changes, policies: [policy] };
+    expect(statusLines({ ...STATUS, changes, last: report })).toContain(
+      `  policy  /b.yaml since 2026-01-01T00:00:00.000Z${expected}`,
+    );
+  });
+
   it('tells what disturbs', () => {
     const control = 'devices/system/cpu/cpufreq/policy0/scaling_cur_freq';
     const disturbances = [{ kind: 'limit', control, detail: 'CPU 0 was throttled by heat' }] as const;

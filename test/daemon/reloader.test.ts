@@ -165,12 +165,14 @@ describe('Reloader.swapPolicy()', () => {
     write('c.yaml', fixedAt(0.7));
     await reloader.swapPolicy('web', file('c.yaml'), false);
     for (let renewal = 0; renewal < 3; renewal++) await reloader.swapPolicy('web', file('b.yaml'), false, 60_000);
+    expect(reloader.status().policies[0]).toMatchObject({ lasts: false, endsAt: '2023-11-14T22:14:20.000Z' });
     // Renewing is no change.
     expect(applied.map(({ config: { services } }) => services[0]!.policy.parameters['level'])).toEqual([0.7, 0.9]);
     await reloader.swapPolicy('web', file('b.yaml'), false, 40);
     // To what was swapped in before, and not to the config's.
     await expect.poll(() => reloader.status().policies[0]!.file, { timeout: 20_000 }).toBe(file('c.yaml'));
     expect(lastLevel()).toBe(0.7);
+    expect(reloader.status().policies[0]).not.toHaveProperty('endsAt');
     await reloader.swapPolicy('web', file('a.yaml'), false);
     await reloader.swapPolicy('web', file('b.yaml'), false, 40);
     await expect.poll(() => reloader.status().policies[0]!.lasts, { timeout: 20_000 }).toBe(true);
@@ -185,6 +187,15 @@ describe('Reloader.swapPolicy()', () => {
     await new Promise((resolve) => setTimeout(resolve, 20));
     await reloader.reload('test');
     expect(lastLevel()).toBe(0.9);
+  });
+
+  it('says no end of a policy that the config has put in the place of one that would have had one', async () => {
+    write('c.yaml', fixedAt(0.7));
+    await reloader.swapPolicy('web', file('b.yaml'), false, 60_000);
+    write('config.yaml', `services:\n${service('web', 80, 'c.yaml')}`);
+    await reloader.reload('test');
+    expect(lastLevel()).toBe(0.7);
+    expect(reloader.status().policies[0]).not.toHaveProperty('endsAt');
   });
 
   it('takes swaps one after the other, however they come', async () => {
