@@ -1,4 +1,4 @@
-import { statSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, statSync } from 'node:fs';
 import { unlessGone } from './unless-gone.ts';
 
 /** The map `unix_listeners`, as far as it is used here. */
@@ -11,38 +11,79 @@ interface SocketMap {
 export class UnixTable {
   readonly #map: SocketMap;
   readonly #paths: readonly (string | undefined)[];
-  readonly #keys: (Uint8Array | undefined)[];
+  readonly #sockets: (Socket | undefined)[];
 
   /** @param paths of each target; undefined where it is no Unix-domain socket */
   constructor(map: SocketMap, paths: readonly (string | undefined)[]) {
     this.#map = map;
     this.#paths = paths;
-    this.#keys = paths.map(() => undefined);
+    this.#sockets = paths.map(() => undefined);
   }
 
   /** @returns of each target whether its socket is there */
   follow(): readonly boolean[] {
     return this.#paths.map((path, target) => {
-      const key = path === undefined ? undefined : keyOf(path);
-      const before = this.#keys[target];
-      if (before !== undefined && (key === undefined || !Buffer.from(before).equals(key))) this.#map.delete(before);
-      if (key !== undefined) this.#map.update(key, new Uint8Array(new Uint32Array([target + 1]).buffer));
-      this.#keys[target] = key;
-      return key !== undefined;
+      const before = this.#sockets[target];
+      const now = path === undefined ? undefined : socketAt(path, before);
+      if (before !== undefined && (now === undefined || !Buffer.from(before.key).equals(now.key)))
+        this.#map.delete(before.key);
+      if (now !== undefined) this.#map.update(now.key, new Uint8Array(new Uint32Array([target + 1]).buffer));
+      this.#sockets[target] = now;
+      return now !== undefined;
     });
   }
 }
 
-/** struct unix_key; undefined where there is no socket. */
-function keyOf(path: string): Uint8Array | undefined {
-  const file = unlessGone(() => statSync(path, { bigint: true }));
-  if (file === undefined || !file.isSocket()) return undefined;
-  return new Uint8Array(new BigUint64Array([file.ino, kernelDevice(file.dev)]).buffer);
+interface Socket {
+  /** Tells whether it is still the same file. */
+  readonly stat: string;
+  /** struct unix_key. */
+  readonly key: Uint8Array;
 }
 
-/** stat(2) packs a device's numbers in another way than the kernel inside: 20 bits of minor below 12 of major. */
+/** @returns undefined where there is no socket */
+function socketAt(path: string, before: Socket | undefined): Socket | undefined {
+  return unlessGone(() => {
+    const file = statSync(path, { bigint: true });
+    if (!file.isSocket()) return undefined;
+    const stat = [file.dev, file.ino, file.ctimeNs].join();
+    if (stat === before?.stat) return before;
+    const { inode, device } = asKernelKnows(path);
+    const key = new BigUint64Array([inode ?? file.ino, device ?? kernelDevice(file.dev)]);
+    return { stat, key: new Uint8Array(key.buffer) };
+  });
+}
+
+/** include/uapi/asm-generic/fcntl.h: a descriptor of the file itself, which can be had of a socket, too. */
+const O_PATH = 0o10000000;
+
+/**
+ * What stat(2) tells is not what the kernel knows a file by on an overlay of several file systems, nor on Btrfs. A descriptor has it in
+ * fdinfo: the inode's number since Linux 5.14, and the mount, whose device is in mountinfo where the mount is one of ours.
+ */
+function asKernelKnows(path: string): { readonly inode: bigint | undefined; readonly device: bigint | undefined } {
+  const fd = openSync(path, O_PATH);
+  try {
+    const info = readFileSync(`/proc/self/fdinfo/${fd}`, 'utf8');
+    const inode = /^ino:\s*(\d+)$/m.exec(info)?.[1];
+    const mount = /^mnt_id:\s*(\d+)$/m.exec(info)?.[1];
+    const mounts = readFileSync('/proc/self/mountinfo', 'utf8');
+    const [, major, minor] = new RegExp(`^${mount} \\d+ (\\d+):(\\d+) `, 'm').exec(mounts) ?? [];
+    return {
+      inode: inode === undefined ? undefined : BigInt(inode),
+      device: major === undefined ? undefined : (BigInt(major) << MINOR_BITS) | BigInt(minor!),
+    };
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** Of a device's number inside the kernel; the major is above them. */
+const MINOR_BITS = 20n;
+
+/** stat(2) packs it in another way. */
 function kernelDevice(dev: bigint): bigint {
   const major = (dev >> 8n) & 0xfffn;
   const minor = (dev & 0xffn) | ((dev >> 12n) & 0xfff00n);
-  return (major << 20n) | minor;
+  return (major << MINOR_BITS) | minor;
 }

@@ -67,8 +67,6 @@ const FILE_BYTES = 8 << 20;
 const EXTEND_GAP_MS = 500;
 
 const job = JSON.parse(readFileSync('/vm/job.json', 'utf8')) as SenseJob;
-// What lies on the guest's overlay has other inode numbers for the kernel than for us.
-process.env['TMPDIR'] = '/run';
 const site = mkdtempSync(join(tmpdir(), 'tailgov-site-'));
 writeFileSync(join(site, 'large'), new Uint8Array(FILE_BYTES));
 writeFileSync(join(site, 'small'), 'hello');
