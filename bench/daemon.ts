@@ -1,7 +1,12 @@
 /**
- * What the daemon itself costs: CPU time and resident memory at 10 ticks a second, while the governed Redis is idle and
- * while it is saturated, in alternation. `npx tsx bench/daemon.ts [--rounds 3] [--seconds 15] [--warm-up 60]`,
- * as root. Warming up, in seconds, is for V8, which compiles meanwhile what is used often
+ * What the daemon itself costs: CPU time and memory at 10 ticks a second, while the governed Redis has nothing to do and while
+ * it is saturated. `npx tsx bench/daemon.ts [--rounds 3] [--seconds 15] [--warm-up 60]`, as root, after `node deploy/build.mjs`.
+ *
+ * The daemon is started once. Then it warms up, so many seconds without load and half as many with it: V8 compiles what is used
+ * often when it first sees it used, and what that takes stands in rows of its own. Then idle and saturated are measured in turn,
+ * each 3 s after the load has come or gone. Nothing is asked of the daemon meanwhile, for answers cost time and memory, too:
+ * requests are counted by Redis, CPU time (a share of one core) and wake-ups by the scheduler, memory is as it stands at the end
+ * of each stretch. Medians of all rounds, with the least and the most.
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -21,49 +26,65 @@ const { values } = parseArgs({
 });
 const rounds = Number(values.rounds);
 const seconds = Number(values.seconds);
+const warmUpS = Number(values['warm-up']);
+const SETTLING_MS = 3000;
 const CLI = resolve('dist/cli.js');
 const folder = mkdtempSync(join(tmpdir(), 'tailgov-bench-'));
 const children: ChildProcess[] = [];
 
-interface Cost {
-  readonly rps: number;
-  readonly cpuPercent: number;
-  readonly rssMb: number;
+/** `others`: V8's helpers, libuv's. */
+const THREADS = ['loop', 'main', 'others'] as const;
+type ThreadName = (typeof THREADS)[number];
+
+/** Since the thread's start. */
+interface Thread {
+  readonly name: ThreadName;
+  readonly cpuNs: number;
+  readonly wakeUps: number;
 }
 
+type Figures = Readonly<Record<string, number>>;
+
+/** What a column is called, how many decimals it has, and what it is taken from. */
+const COLUMNS: readonly (readonly [title: string, digits: number])[] = [
+  ['requests/s', 0],
+  ['CPU %', 2],
+  ...THREADS.map((name) => [`${name} %`, 2] as const),
+  ['loop wakes/s', 1],
+  ['main wakes/s', 1],
+  ['others wakes/s', 1],
+  ['RSS MB', 1],
+  ['Pss MB', 1],
+];
+
 try {
-  const redis = start('redis-server', ['--port', values.port, '--save', '', '--appendonly', 'no']);
+  start('redis-server', ['--port', values.port, '--save', '', '--appendonly', 'no']);
   execFileSync(process.execPath, [CLI, 'mock', 'create', 'intel-pstate-i7-1165g7-8c', join(folder, 'sys')]);
   writeFileSync(
     join(folder, 'tailgov.yaml'),
     `services:\n  - { name: cache, target: { port: ${values.port} }, slo: { quantile: p99, latency: 1ms, window: 1min }, policy: ${resolve('policies/pid.yaml')} }\n`,
   );
-  const daemon = start(process.execPath, [
-    CLI,
-    'run',
-    '--config',
-    join(folder, 'tailgov.yaml'),
-    '--sysfs',
-    join(folder, 'sys'),
-    '--runtime',
-    folder,
-  ]);
+  const files = ['--config', join(folder, 'tailgov.yaml'), '--sysfs', join(folder, 'sys'), '--runtime', folder];
+  const { pid } = start(process.execPath, [CLI, 'run', ...files]);
   await governing();
-  await sleep(Number(values['warm-up']) * 1000);
 
-  const idle: Cost[] = [];
-  const loaded: Cost[] = [];
+  process.stdout.write(`${''.padEnd(18)}${COLUMNS.map(([title]) => title.padStart(24)).join('')}\n`);
+  show('warm-up idle', [await measure(pid!, warmUpS)]);
+  show('warm-up saturated', [await underLoad(() => measure(pid!, warmUpS / 2))]);
+  const idle: Figures[] = [];
+  const saturated: Figures[] = [];
   for (let round = 0; round < rounds; round++) {
-    idle.push(await measure(daemon.pid!));
-    const load = start('redis-benchmark', ['-p', values.port, '-t', 'get', '-n', '100000000', '-c', '50', '-q']);
-    await sleep(1000);
-    loaded.push(await measure(daemon.pid!));
-    load.kill();
-    await sleep(500);
+    await sleep(SETTLING_MS);
+    idle.push(await measure(pid!, seconds));
+    saturated.push(
+      await underLoad(async () => {
+        await sleep(SETTLING_MS);
+        return measure(pid!, seconds);
+      }),
+    );
   }
   show('idle', idle);
-  show('saturated', loaded);
-  void redis;
+  show('saturated', saturated);
 } finally {
   for (const child of children.reverse()) child.kill();
   await sleep(500);
@@ -87,38 +108,72 @@ async function governing(): Promise<void> {
   throw new Error('the daemon does not govern after 10 s: run its command by hand to see why');
 }
 
-async function measure(pid: number): Promise<Cost> {
-  const client = controlClient(join(folder, 'control.sock'));
-  const cpuBefore = cpuNs(pid);
-  const began = process.hrtime.bigint();
-  await sleep(seconds * 1000);
-  const cpu = cpuNs(pid) - cpuBefore;
-  const wallNs = Number(process.hrtime.bigint() - began);
-  const ticks = await client.ticksAfter(-1);
-  const recent = ticks.slice(-seconds * 10);
-  const requests = recent.reduce((sum, tick) => sum + tick.services[0]!.snapshot.requests, 0);
-  const windowMs = recent.reduce((sum, tick) => sum + tick.services[0]!.snapshot.windowMs, 0);
-  return { rps: (1000 * requests) / windowMs, cpuPercent: (100 * cpu) / wallNs, rssMb: rssMb(pid) };
+async function underLoad<T>(act: () => Promise<T>): Promise<T> {
+  const load = start('redis-benchmark', ['-p', values.port, '-t', 'get', '-n', '1000000000', '-c', '50', '-q']);
+  try {
+    return await act();
+  } finally {
+    load.kill();
+  }
 }
 
-/** CPU time of every thread of the process, in ns, as the scheduler counts it. */
-function cpuNs(pid: number): number {
-  return readdirSync(`/proc/${pid}/task`)
-    .map((tid) => Number(readFileSync(`/proc/${pid}/task/${tid}/schedstat`, 'utf8').split(' ')[0]))
-    .reduce((sum, ns) => sum + ns, 0);
-}
-
-function rssMb(pid: number): number {
-  return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1]) / 1024;
-}
-
-function show(name: string, costs: readonly Cost[]): void {
-  const spread = (pick: (cost: Cost) => number, digits: number) => {
-    const sorted = costs.map(pick).sort((a, b) => a - b);
-    const at = (index: number) => sorted[index]!.toFixed(digits);
-    return `${at(Math.floor(sorted.length / 2))} (${at(0)} to ${at(sorted.length - 1)})`;
+async function measure(pid: number, forS: number): Promise<Figures> {
+  const requestsBefore = commandsProcessed();
+  const before = threadsOf(pid);
+  const beganNs = process.hrtime.bigint();
+  await sleep(forS * 1000);
+  const after = threadsOf(pid);
+  const wallNs = Number(process.hrtime.bigint() - beganNs);
+  const requests = commandsProcessed() - requestsBefore;
+  const used = (name: ThreadName, figure: 'cpuNs' | 'wakeUps') =>
+    sumOf(after, name, figure) - sumOf(before, name, figure);
+  const percent = Object.fromEntries(THREADS.map((name) => [`${name} %`, (100 * used(name, 'cpuNs')) / wallNs]));
+  const wakes = THREADS.map((name) => [`${name} wakes/s`, (1e9 * used(name, 'wakeUps')) / wallNs]);
+  return {
+    'requests/s': (1e9 * requests) / wallNs,
+    'CPU %': Object.values(percent).reduce((sum, each) => sum + each, 0),
+    ...percent,
+    ...(Object.fromEntries(wakes) as Figures),
+    'RSS MB': memoryMb(pid, 'Rss'),
+    'Pss MB': memoryMb(pid, 'Pss'),
   };
-  process.stdout.write(
-    `${name.padEnd(10)} requests/s ${spread((cost) => cost.rps, 0)}   CPU % of one core ${spread((cost) => cost.cpuPercent, 2)}   RSS MB ${spread((cost) => cost.rssMb, 1)}\n`,
-  );
+}
+
+function threadsOf(pid: number): readonly Thread[] {
+  return readdirSync(`/proc/${pid}/task`).map((tid) => {
+    const read = (file: string) => readFileSync(`/proc/${pid}/task/${tid}/${file}`, 'utf8');
+    return {
+      name: tid === String(pid) ? 'main' : isFavoured(read('stat')) ? 'loop' : 'others',
+      cpuNs: Number(read('schedstat').split(' ')[0]),
+      wakeUps: Number(/^voluntary_ctxt_switches:\s+(\d+)/m.exec(read('status'))![1]),
+    };
+  });
+}
+
+/** The loop's thread has asked for real-time priority, else for the best nice value: fields 41 and 19 of proc_pid_stat(5). */
+function isFavoured(stat: string): boolean {
+  const fromThird = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return fromThird[41 - 3] !== '0' || fromThird[19 - 3] === '-20';
+}
+
+const sumOf = (threads: readonly Thread[], name: ThreadName, figure: 'cpuNs' | 'wakeUps') =>
+  threads.reduce((sum, thread) => sum + (thread.name === name ? thread[figure] : 0), 0);
+
+function memoryMb(pid: number, kind: 'Rss' | 'Pss'): number {
+  return Number(new RegExp(`^${kind}:\\s+(\\d+)`, 'm').exec(readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8'))![1]) / 1024;
+}
+
+function commandsProcessed(): number {
+  const stats = execFileSync('redis-cli', ['-p', values.port, 'info', 'stats'], { encoding: 'utf8' });
+  return Number(/total_commands_processed:(\d+)/.exec(stats)![1]);
+}
+
+function show(name: string, stretches: readonly Figures[]): void {
+  const cells = COLUMNS.map(([title, digits]) => {
+    const sorted = stretches.map((figures) => figures[title]!).sort((a, b) => a - b);
+    const at = (index: number) => sorted[index]!.toFixed(digits);
+    const middle = at(Math.floor(sorted.length / 2));
+    return sorted.length === 1 ? middle : `${middle} (${at(0)} to ${at(sorted.length - 1)})`;
+  });
+  process.stdout.write(`${name.padEnd(18)}${cells.map((cell) => cell.padStart(24)).join('')}\n`);
 }

@@ -35,16 +35,28 @@ export function bucketHighNs(bucket: number): number {
 
 /** Counts of times, with their exact sum. Mutable: whoever builds one owns it; a snapshot's is read only. */
 export class Histogram {
-  /** One count a bucket, whole numbers. */
+  /** One count a bucket, whole numbers. Only read from outside. */
   readonly counts: Float64Array;
+  /**
+   * What holds something lies from the first of these to before the second. The times of a service take up a few octaves: to go
+   * through all the others, too, would be most of what a tick costs.
+   */
+  #first = BUCKETS;
+  #end = 0;
   #count = 0;
-  #sumNs = 0;
+  #sumNs: number;
 
-  /** @param count what the counts add up to, where that is known: they are many */
-  constructor(counts: Float64Array = new Float64Array(BUCKETS), sumNs = 0, count = totalOf(counts)) {
-    this.counts = counts;
-    this.#count = count;
+  /** @param counts one a bucket; it is the histogram's from now on */
+  constructor(counts?: Float64Array, sumNs = 0) {
+    this.counts = counts ?? new Float64Array(BUCKETS);
     this.#sumNs = sumNs;
+    if (counts === undefined) return;
+    for (let bucket = 0; bucket < BUCKETS; bucket++) {
+      const count = counts[bucket]!;
+      if (count === 0) continue;
+      this.#count += count;
+      this.#reach(bucket);
+    }
   }
 
   static of(timesNs: Iterable<number>): Histogram {
@@ -68,24 +80,24 @@ export class Histogram {
   }
 
   record(ns: number, times = 1): void {
-    const bucket = bucketOf(ns);
-    this.counts[bucket] = this.counts[bucket]! + times;
-    this.#count += times;
+    this.#put(bucketOf(ns), times);
     this.#sumNs += ns * times;
   }
 
   add(other: Histogram): void {
-    for (let bucket = 0; bucket < BUCKETS; bucket++) {
+    if (other.#first < this.#first) this.#first = other.#first;
+    if (other.#end > this.#end) this.#end = other.#end;
+    for (let bucket = other.#first; bucket < other.#end; bucket++) {
       this.counts[bucket] = this.counts[bucket]! + other.counts[bucket]!;
     }
-    this.#count += other.count;
-    this.#sumNs += other.sumNs;
+    this.#count += other.#count;
+    this.#sumNs += other.#sumNs;
   }
 
   /** The buckets that hold something, each with its count: bucket, count, bucket, count, ... */
   get inUse(): number[] {
     const inUse: number[] = [];
-    for (let bucket = 0; bucket < BUCKETS; bucket++) {
+    for (let bucket = this.#first; bucket < this.#end; bucket++) {
       const count = this.counts[bucket]!;
       if (count !== 0) inUse.push(bucket, count);
     }
@@ -94,25 +106,23 @@ export class Histogram {
 
   /** @param inUse as another histogram's `inUse`; with its sum, in ns */
   addInUse(inUse: readonly number[], sumNs: number): void {
-    for (let at = 0; at < inUse.length; at += 2) {
-      const [bucket, count] = [inUse[at]!, inUse[at + 1]!];
-      this.counts[bucket] = this.counts[bucket]! + count;
-      this.#count += count;
-    }
+    for (let at = 0; at < inUse.length; at += 2) this.#put(inUse[at]!, inUse[at + 1]!);
     this.#sumNs += sumNs;
   }
 
   /** Takes out what was added before. */
   subtract(other: Histogram): void {
-    for (let bucket = 0; bucket < BUCKETS; bucket++) {
+    for (let bucket = other.#first; bucket < other.#end; bucket++) {
       this.counts[bucket] = this.counts[bucket]! - other.counts[bucket]!;
     }
-    this.#count -= other.count;
-    this.#sumNs -= other.sumNs;
+    this.#count -= other.#count;
+    this.#sumNs -= other.#sumNs;
   }
 
   clone(): Histogram {
-    return new Histogram(this.counts.slice(), this.#sumNs, this.#count);
+    const copy = new Histogram();
+    copy.add(this);
+    return copy;
   }
 
   /**
@@ -128,7 +138,7 @@ export class Histogram {
     if (this.#count === 0) return quantiles.map(() => 0);
     const found: number[] = [];
     let below = 0;
-    for (let bucket = 0; bucket < BUCKETS && found.length < quantiles.length; bucket++) {
+    for (let bucket = this.#first; bucket < this.#end && found.length < quantiles.length; bucket++) {
       const count = this.counts[bucket]!;
       if (count <= 0) continue;
       for (;;) {
@@ -148,7 +158,7 @@ export class Histogram {
   /** The upper bound, in ns, of the highest bucket that has a count; 0 when empty. */
   get maxNs(): number {
     if (this.#count === 0) return 0;
-    for (let bucket = BUCKETS - 1; bucket >= 0; bucket--) {
+    for (let bucket = this.#end - 1; bucket >= this.#first; bucket--) {
       if (this.counts[bucket]! > 0) return bucketHighNs(bucket);
     }
     return 0;
@@ -161,7 +171,7 @@ export class Histogram {
   get variability(): number {
     let sum = 0;
     let squares = 0;
-    for (let bucket = 0; bucket < BUCKETS; bucket++) {
+    for (let bucket = this.#first; bucket < this.#end; bucket++) {
       const count = this.counts[bucket]!;
       if (count <= 0) continue;
       const middle = (bucketLowNs(bucket) + bucketHighNs(bucket)) / 2;
@@ -174,13 +184,20 @@ export class Histogram {
   /** How many recorded times lie in buckets wholly above `ns`: a lower bound for the exact count. */
   countAbove(ns: number): number {
     let above = 0;
-    for (let bucket = bucketOf(ns) + 1; bucket < BUCKETS; bucket++) above += this.counts[bucket]!;
+    for (let bucket = Math.max(this.#first, bucketOf(ns) + 1); bucket < this.#end; bucket++) {
+      above += this.counts[bucket]!;
+    }
     return above;
   }
-}
 
-function totalOf(counts: Float64Array): number {
-  let total = 0;
-  for (let bucket = 0; bucket < counts.length; bucket++) total += counts[bucket]!;
-  return total;
+  #put(bucket: number, times: number): void {
+    this.counts[bucket] = this.counts[bucket]! + times;
+    this.#count += times;
+    this.#reach(bucket);
+  }
+
+  #reach(bucket: number): void {
+    if (bucket < this.#first) this.#first = bucket;
+    if (bucket >= this.#end) this.#end = bucket + 1;
+  }
 }

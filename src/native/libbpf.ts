@@ -7,6 +7,7 @@ import { type Log, withLibbpfLog } from './libbpf-log.ts';
 import { lastErrno, libc } from './libc.ts';
 import { NativeError } from './native-error.ts';
 import { complaintIn } from './complaint.ts';
+import { lazy } from './ffi.ts';
 import { holdingSignals } from './signal-mask.ts';
 import { Scope } from './scope.ts';
 
@@ -19,7 +20,8 @@ export { NativeError } from './native-error.ts';
 export { RingBuffer } from './ring-buffer.ts';
 
 const { EAGAIN, EINTR } = constants.errno;
-const READ_BYTES = 65_536;
+/** For what is copied from it at once. */
+const readBuffer = lazy(() => new Uint8Array(65_536));
 
 interface OpenOptions {
   /** The object's name in messages and in the kernel's lists; by default the file's name, or `memory`. */
@@ -246,7 +248,7 @@ function iteratorOverMap(map: BpfMap): Readonly<Record<string, unknown>> {
 
 function readToEnd(operation: string, fd: number): Uint8Array {
   const chunks: Uint8Array[] = [];
-  const buffer = new Uint8Array(READ_BYTES);
+  const buffer = readBuffer();
   for (;;) {
     const length = libc().read(fd, buffer, buffer.length);
     if (length === 0) return joined(chunks);

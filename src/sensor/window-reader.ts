@@ -28,15 +28,8 @@ const TWO_TO_32 = 2 ** 32;
 const LOW_WORD = endianness() === 'LE' ? 0 : 1;
 const FIRST_COUNTER = STRIPE.counter(COUNTERS[0]);
 
-/** What buckets have gained. */
-interface Gains {
-  readonly counts: Float64Array;
-  readonly count: number;
-}
-
 // Shared by all windows: what is in a snapshot is only read.
 const NONE = new Histogram();
-const NOTHING_GAINED: Gains = { counts: NONE.counts, count: 0 };
 const NOTHING: Window = {
   inFlight: 0,
   arrivals: 0,
@@ -92,10 +85,8 @@ export class WindowReader {
     }
     this.#wasMoving = moving;
     const [latency, socketWait, handlingTime, firstResponse] = HISTOGRAMS.map((_, index) =>
-      index < this.#histograms ? this.#counts(index) : NOTHING_GAINED,
+      index < this.#histograms ? this.#gains(index) : [],
     );
-    // Each request has one entry here, which a reply that goes on does not move.
-    const requests = socketWait!.count;
     // Arrivals last: what completes while we read can then never be more than what has arrived.
     const abandoned = this.#advance('abandoned');
     const overSlo = this.#advance('overSlo');
@@ -108,6 +99,9 @@ export class WindowReader {
     const lost = this.#advance('lost');
     const streaming = this.#advance('streaming');
     const withdrawn = this.#advance('withdrawn');
+    const waits = histogramOf(socketWait!, socketWaitNs);
+    // Each request has one entry here, which a reply that goes on does not move.
+    const requests = waits.count;
     const net = this.#advance('lateArrivals') + this.#advance('arrivals') - withdrawn;
     this.#inFlight += net - requests - abandoned - streaming;
     const arrivals = Math.max(0, net - this.#arrivalsOwed);
@@ -121,7 +115,7 @@ export class WindowReader {
       dropped,
       inFlight: this.#inFlight,
       latency: histogramOf(latency!, socketWaitNs + handlingTimeNs),
-      socketWait: histogramOf(socketWait!, socketWaitNs),
+      socketWait: waits,
       handlingTime: histogramOf(handlingTime!, handlingTimeNs),
       firstResponse: histogramOf(firstResponse!, firstResponseNs),
       connections,
@@ -148,24 +142,23 @@ export class WindowReader {
     return false;
   }
 
-  /** What one histogram's buckets have gained since they were last told. */
-  #counts(histogram: number): Gains {
-    let counts: Float64Array | undefined;
-    let count = 0;
+  /** What one histogram's buckets have gained since they were last told, as its `inUse`. */
+  #gains(histogram: number): number[] {
+    const stripes = this.#stripes;
+    const told = this.#told;
+    const gains: number[] = [];
     const start = STRIPE.histogram(histogram);
     for (let bucket = 0; bucket < BUCKETS; bucket++) {
       const at = start + bucket;
       let sum = 0;
-      for (let stripe = 0; stripe < this.#stripes.length; stripe++) sum += this.#stripes[stripe]![at]!;
+      for (let stripe = 0; stripe < stripes.length; stripe++) sum += stripes[stripe]![at]!;
       // The difference of two numbers modulo 2^32, as a signed one.
-      const gained = (sum - this.#told[at]!) | 0;
+      const gained = (sum - told[at]!) | 0;
       if (gained <= 0) continue;
-      counts ??= new Float64Array(BUCKETS);
-      counts[bucket] = gained;
-      count += gained;
-      this.#told[at] = sum;
+      gains.push(bucket, gained);
+      told[at] = sum;
     }
-    return counts === undefined ? NOTHING_GAINED : { counts, count };
+    return gains;
   }
 
   /** How far a counter has come since the read before. Exact however long it has been counting. */
@@ -184,8 +177,12 @@ export class WindowReader {
   }
 }
 
-const histogramOf = ({ counts, count }: Gains, sumNs: number) =>
-  count === 0 && sumNs === 0 ? NONE : new Histogram(counts, sumNs, count);
+function histogramOf(gains: readonly number[], sumNs: number): Histogram {
+  if (gains.length === 0 && sumNs === 0) return NONE;
+  const histogram = new Histogram();
+  histogram.addInUse(gains, sumNs);
+  return histogram;
+}
 
 /** Both words of a number of 64 bits that the kernel may be adding to meanwhile. */
 function readWords(words: Uint32Array, at: number): readonly [low: number, high: number] {

@@ -28,9 +28,9 @@ export class TickHistory {
     return this.#faults;
   }
 
-  /** The kept ticks with a number above `tick`, oldest first. */
-  after(tick: number): readonly TickReport[] {
+  /** The kept ticks with a number above `tick`, oldest first: reports in JSON. */
+  after(tick: number): readonly string[] {
     const kept = this.#ticks.slice(-this.#limit).filter((each) => each.tick > tick);
-    return kept.map(({ text }) => JSON.parse(text) as TickReport);
+    return kept.map(({ text }) => text);
   }
 }

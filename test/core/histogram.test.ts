@@ -211,3 +211,34 @@ describe('Histogram.quantilesNs()', () => {
     expect(new Histogram().quantilesNs([0.5, 0.99])).toEqual([0, 0]);
   });
 });
+
+test('a Histogram is what its counts say, however they came to be', () => {
+  const step = fc.record({
+    by: fc.constantFrom('record', 'add', 'addInUse', 'subtract', 'clone'),
+    times: timesNs,
+  });
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 12 }), timeNs, (steps, boundNs) => {
+      let histogram = new Histogram();
+      const held: Histogram[] = [];
+      for (const { by, times } of steps) {
+        const other = Histogram.of(times);
+        if (by === 'record') for (const ns of times) histogram.record(ns);
+        else if (by === 'addInUse') histogram.addInUse(other.inUse, other.sumNs);
+        else if (by === 'clone') histogram = histogram.clone();
+        else if (by === 'subtract') held.splice(0, 1).forEach((added) => histogram.subtract(added));
+        else {
+          histogram.add(other);
+          held.push(other);
+        }
+      }
+      const counted = new Histogram(histogram.counts.slice(), histogram.sumNs);
+      expect(contents(histogram)).toEqual(contents(counted));
+      expect(histogram.inUse).toEqual(contents(counted).counts.flat());
+      expect(histogram.maxNs).toBe(counted.maxNs);
+      expect(histogram.countAbove(boundNs)).toBe(counted.countAbove(boundNs));
+      expect(histogram.variability).toBe(counted.variability);
+      expect(histogram.quantilesNs([0, 0.5, 0.99, 1])).toEqual(counted.quantilesNs([0, 0.5, 0.99, 1]));
+    }),
+  );
+});

@@ -26,7 +26,7 @@ const target: ControlTarget = {
   status: () => STATUS,
   ticksAfter: (tick) => {
     calls.push(`after ${tick}`);
-    return [];
+    return [42, 43].filter((each) => each > tick).map((each) => JSON.stringify({ tick: each }));
   },
   totals: () => totals,
   pause: (forMs, by) => Promise.resolve(void calls.push(`pause ${forMs} by ${by}`)),
@@ -71,9 +71,10 @@ describe('the control socket', () => {
     const client = controlClient(socketPath);
     expect(await client.status()).toEqual(STATUS);
     expect(await client.totals()).toEqual(totals);
-    expect(await client.ticksAfter(41)).toEqual([]);
+    expect(await client.ticksAfter(41)).toEqual([{ tick: 42 }, { tick: 43 }]);
+    expect(await client.ticksAfter(43)).toEqual([]);
     expect((await client.pause()).state).toBe('governing');
-    expect(calls).toEqual(['after 41', 'pause null by null']);
+    expect(calls).toEqual(['after 41', 'after 43', 'pause null by null']);
   });
 
   it('takes how long a pause is to last, and nothing that is no time', async () => {
