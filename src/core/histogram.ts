@@ -24,8 +24,9 @@ export function bucketOf(ns: number): number {
 /** The smallest time, in ns, that falls into the bucket. */
 export function bucketLowNs(bucket: number): number {
   if (bucket < SUB_BUCKETS) return bucket * UNIT_NS;
-  const octave = Math.floor(bucket / SUB_BUCKETS) - 1;
-  return (SUB_BUCKETS + (bucket % SUB_BUCKETS)) * 2 ** octave * UNIT_NS;
+  // Unsigned: a power in floating point would take most of the time that a histogram takes.
+  const octaveUnits = (1 << ((bucket >> SUB_BUCKET_BITS) - 1)) >>> 0;
+  return (SUB_BUCKETS + (bucket % SUB_BUCKETS)) * octaveUnits * UNIT_NS;
 }
 
 /** The smallest time, in ns, that falls beyond the bucket. */

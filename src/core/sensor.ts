@@ -101,8 +101,9 @@ export interface SecondarySignals {
   readonly gapSquareSumNs2: number;
 }
 
+export const ALARM_KINDS = ['late', 'waiting', 'arrival-after-idle'] as const;
 /** Why the kernel woke us before the tick. */
-export type AlarmKind = 'late' | 'waiting' | 'arrival-after-idle';
+export type AlarmKind = (typeof ALARM_KINDS)[number];
 
 export interface Alarm {
   readonly target: string;
@@ -114,6 +115,8 @@ export interface Alarm {
 export interface AlarmSource {
   readonly fd: number;
   drain(): readonly Alarm[];
+  /** None of the kind is raised before the next read that is not urgent. */
+  disarm(target: string, kind: AlarmKind): void;
 }
 
 export interface Sensor {

@@ -2,7 +2,8 @@ import { parentPort, receiveMessageOnPort, workerData, type MessagePort } from '
 import { composeGovernor, type Governor } from '../compose/compose-governor.ts';
 import { systemClock } from '../core/clock.ts';
 import { codeOf, messageOf } from '../core/errors.ts';
-import type { Alarm } from '../core/sensor.ts';
+import { type Alarm, ALARM_KINDS } from '../core/sensor.ts';
+import type { TickReport } from '../core/tick-report.ts';
 import type { GovernorLoop } from '../loop/governor-loop.ts';
 import { Punctuality, type Pace } from '../loop/punctuality.ts';
 import { NS_PER_MS, NS_PER_S } from '../core/units.ts';
@@ -139,7 +140,8 @@ function govern(
         ticks.add(report, missed, loop.snapshots, loop.intervalMs);
       }
       // One that comes together with the tick leaves the interval after it its own.
-      if (!timed) for (const alarm of alarms) answered.add(keyOf(alarm));
+      if (timed) disarmUseless(report.services);
+      else for (const alarm of alarms) answered.add(keyOf(alarm));
       if (governor.actuator.machine !== machine || governor.sensor.method !== method) {
         ({ machine } = governor.actuator);
         ({ method } = governor.sensor);
@@ -180,6 +182,14 @@ function govern(
     if (pace === before) return;
     loop.overrun(pace === 'overrun');
     post({ type: 'log', level: pace === 'punctual' ? 'info' : 'warn', message: PACES[pace] });
+  }
+
+  /** Alarms that nothing would come of need not wake us. */
+  function disarmUseless(services: TickReport['services']): void {
+    for (const { service } of services) {
+      if (loop.canRise(service)) continue;
+      for (const kind of ALARM_KINDS) governor.sensor.alarms?.disarm(service, kind);
+    }
   }
 
   /** @returns true when the loop is to stop */

@@ -34,4 +34,10 @@ export class TargetControl {
     this.#words[CONTROL.late / 4] = 0;
     this.#words[CONTROL.armed / 4] = kinds.reduce((bits, kind) => bits | ALARM_BITS[kind], 0);
   }
+
+  /** The kind does not come in this window any more. */
+  disarm(kind: AlarmKind): void {
+    // The probes take bits away meanwhile.
+    Atomics.and(this.#words, CONTROL.armed / 4, ~ALARM_BITS[kind]);
+  }
 }

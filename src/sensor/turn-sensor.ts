@@ -121,7 +121,10 @@ export class TurnSensor implements OpenedSensor {
           missing: 0,
         };
       });
-      this.alarms = openAlarms(object, setup.targets);
+      this.alarms = {
+        ...openAlarms(object, setup.targets),
+        disarm: (name, kind) => this.#targets.find(({ spec }) => spec.name === name)?.control.disarm(kind),
+      };
       this.turns = setup.record ? new TurnStream(object, memory, setup.extendGapNs, setup.clock) : null;
       this.#ports = new PortTable(
         new Uint8Array(memory.buffer, variableOffset(object.map('.bss'), 'port_target').offset, PORTS),
@@ -399,7 +402,7 @@ function stripesOf(object: BpfObject, target: number, stripes: number): Uint32Ar
   );
 }
 
-function openAlarms(object: BpfObject, targets: readonly TargetSpec[]): AlarmSource {
+function openAlarms(object: BpfObject, targets: readonly TargetSpec[]): Omit<AlarmSource, 'disarm'> {
   const waiting: Alarm[] = [];
   const ring = new RingBuffer(object.map('alarms'), (bytes) => waiting.push(parseAlarm(bytes, targets)));
   return {

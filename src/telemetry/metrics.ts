@@ -1,6 +1,6 @@
 import type { DisturbanceKind, WriteOutcome } from '../core/actuator.ts';
 import { Histogram } from '../core/histogram.ts';
-import type { AlarmKind, Health, RequestUnit } from '../core/sensor.ts';
+import { ALARM_KINDS, type AlarmKind, type Health, type RequestUnit } from '../core/sensor.ts';
 import type { SnapshotSummary } from '../core/snapshot-summary.ts';
 import type { LoopMode, ServiceReport, TickReport } from '../core/tick-report.ts';
 import { NS_PER_MS, NS_PER_S } from '../core/units.ts';
@@ -45,7 +45,6 @@ const SHARE_BOUNDS_NS = octaveBoundsNs(16_384, 17_179_869_184, 1);
 const TICK_BOUNDS_NS = octaveBoundsNs(65_536, 1_073_741_824, 1);
 
 const HEALTH_STATES: readonly Health[] = ['active', 'idle', 'stall', 'silence'];
-const ALARM_KINDS: readonly AlarmKind[] = ['late', 'waiting', 'arrival-after-idle'];
 const NO_OUTCOMES: Readonly<Record<WriteOutcome, number>> = {
   applied: 0,
   unchanged: 0,
