@@ -139,8 +139,8 @@ function govern(
       if (reports.passes(punctuality.pace, report.faults.length, nowNs)) {
         ticks.add(report, missed, loop.snapshots, loop.intervalMs);
       }
-      // One that comes together with the tick leaves the interval after it its own.
       if (timed) disarmUseless(report.services);
+      // One that comes together with the tick leaves the interval after it its own.
       else for (const alarm of alarms) answered.add(keyOf(alarm));
       if (governor.actuator.machine !== machine || governor.sensor.method !== method) {
         ({ machine } = governor.actuator);

@@ -11,7 +11,7 @@ import { systemClock } from '../core/clock.ts';
 import { messageOf, UsageError } from '../core/errors.ts';
 import type { TickReport } from '../core/tick-report.ts';
 import { EventFd } from '../native/eventfd.ts';
-import { trimMemory } from '../native/trim-memory.ts';
+import { keepMemoryTrimmed, trimMemory } from '../native/trim-memory.ts';
 import { ConfigLoader, type ConfigSources, type LoadedConfig } from '../policy/config-loader.ts';
 import { controlClient, ControlError } from '../telemetry/control-client.ts';
 import { startControlServer, type ControlTarget } from '../telemetry/control-server.ts';
@@ -340,6 +340,7 @@ class Daemon implements ControlTarget {
       heartbeat: this.#heartbeat,
     };
     collectGarbageAlone();
+    keepMemoryTrimmed();
     this.#worker = new Worker(besideUs('loop-entry.js'), { workerData: data, resourceLimits: LOOP_HEAP });
     this.#worker.on('message', (message: FromLoop) => this.#receive(message));
     this.#worker.on('error', (error) => this.#loopDied(`the loop thread threw: ${error.stack ?? error.message}`));

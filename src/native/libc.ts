@@ -9,6 +9,7 @@ export const libc = lazy(() =>
     read: ['int64_t', 'int', 'void *', 'size_t'],
     free: ['void', 'void *'],
     malloc_trim: ['int', 'size_t'],
+    mallopt: ['int', 'int', 'int'],
     memcpy: ['void *', 'void *', 'void *', 'size_t'],
     mmap: ['void *', 'void *', 'size_t', 'int', 'int', 'int', 'int64_t'],
     munmap: ['int', 'void *', 'size_t'],

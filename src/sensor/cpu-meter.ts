@@ -16,7 +16,8 @@ export class CpuMeter {
   readonly #clock: Clock;
   readonly #source: ProcessTimes;
   readonly #processes = new Map<number, CpuTimes>();
-  #threads: ReadonlyMap<number, CpuTimes> = new Map();
+  /** By process. */
+  #threads: ReadonlyMap<number, ReadonlyMap<number, CpuTimes>> = new Map();
   #last: { readonly startNs: bigint; readonly tookNs: number } | undefined;
   #processRate: number | null = null;
   #busiestThreadRatio: number | null = null;
@@ -41,7 +42,7 @@ export class CpuMeter {
     const startNs = this.#clock.monotonicNs();
     const processTicks: number[] = [];
     const threadTicks: number[] = [];
-    const threads = new Map<number, CpuTimes>();
+    const threads = new Map<number, ReadonlyMap<number, CpuTimes>>();
     for (const pid of new Set([...this.#processes.keys(), ...pids])) {
       const times = this.#source.ofProcess(pid);
       const before = this.#processes.get(pid);
@@ -50,12 +51,14 @@ export class CpuMeter {
         ended.push(pid);
         continue;
       }
+      const known = this.#threads.get(pid);
+      // Where the process has used none, neither has any of its threads: they need not be looked at.
+      const rested = known !== undefined && before?.cpuTicks === times.cpuTicks;
+      const found = rested ? known : this.#source.ofThreads(pid);
       processTicks.push(...ticksSince(before, times));
       this.#processes.set(pid, times);
-      for (const [tid, threadTimes] of this.#source.ofThreads(pid)) {
-        threadTicks.push(...ticksSince(this.#threads.get(tid), threadTimes));
-        threads.set(tid, threadTimes);
-      }
+      for (const [tid, threadTimes] of found) threadTicks.push(...ticksSince(known?.get(tid), threadTimes));
+      threads.set(pid, found);
     }
     this.#threads = threads;
     const intervalNs = this.#last === undefined ? 0 : Number(startNs - this.#last.startNs);

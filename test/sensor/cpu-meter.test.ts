@@ -9,6 +9,7 @@ class Machine {
   nowNs = 1_000n * BigInt(NS_PER_S);
   readonly processes = new Map<number, CpuTimes>();
   readonly threads = new Map<number, Map<number, CpuTimes>>();
+  threadLooks = 0;
   /** How long one look takes. */
   lookNs = 0n;
 
@@ -18,7 +19,10 @@ class Machine {
       this.nowNs += this.lookNs;
       return this.processes.get(pid);
     },
-    ofThreads: (pid) => this.threads.get(pid) ?? new Map<number, CpuTimes>(),
+    ofThreads: (pid) => {
+      this.threadLooks++;
+      return new Map(this.threads.get(pid));
+    },
   });
 
   pass(seconds: number): void {
@@ -62,6 +66,29 @@ describe('CpuMeter', () => {
     expect(machine.meter.cpuTimeNs(NS_PER_S)).toBe(0);
   });
 
+  it('looks at the threads of those processes that have used CPU time', () => {
+    const machine = new Machine();
+    const busy = (ticks: number) => {
+      machine.processes.set(7, { startTicks: 1, cpuTicks: ticks });
+      machine.threads.set(7, new Map([[7, { startTicks: 1, cpuTicks: ticks }]]));
+    };
+    const looks: [number | null, number][] = [];
+    for (const ticks of [10, 10, 60, 60, 85]) {
+      busy(ticks);
+      machine.threadLooks = 0;
+      machine.meter.look([7]);
+      looks.push([machine.meter.busiestThreadRatio, machine.threadLooks]);
+      machine.pass(1);
+    }
+    expect(looks).toEqual([
+      [null, 1],
+      [0, 0],
+      [0.5, 1],
+      [0, 0],
+      [0.25, 1],
+    ]);
+  });
+
   it('forgets processes that have ended', () => {
     const machine = new Machine();
     machine.processes.set(7, { startTicks: 1, cpuTicks: 0 });
@@ -99,10 +126,12 @@ describe('CpuMeter', () => {
     machine.pass(1);
     threads.set(11, { startTicks: 1, cpuTicks: 160 }).set(12, { startTicks: 1, cpuTicks: 130 });
     threads.set(13, { startTicks: 9, cpuTicks: 5000 });
+    machine.processes.set(7, { startTicks: 1, cpuTicks: 5090 });
     machine.meter.look([]);
     expect(machine.meter.busiestThreadRatio).toBeCloseTo(0.6);
     machine.pass(1);
     threads.set(11, { startTicks: 1, cpuTicks: 261 });
+    machine.processes.set(7, { startTicks: 1, cpuTicks: 5191 });
     machine.meter.look([]);
     expect(machine.meter.busiestThreadRatio).toBe(1);
   });
