@@ -31,7 +31,7 @@ export async function runTasks(options: RunTasksOptions): Promise<readonly (Swee
   };
   const threads = Math.min(options.threads, tasks.length);
   if (threads <= 1) await runHere(tasks, take, put);
-  else await Promise.all(Array.from({ length: threads }, () => runThere(options, take, put)));
+  else await runOnThreads(threads, options, take, put);
   return outcomes;
 }
 
@@ -42,6 +42,23 @@ async function runHere(tasks: readonly SweepTask[], take: Take, put: Put): Promi
   for (let index = take(); index !== null; index = take()) {
     put(index, runTask(tasks[index]!));
     await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
+/** Where one fails the others are given up: nobody waits for what they would find. */
+async function runOnThreads(count: number, options: RunTasksOptions, take: Take, put: Put): Promise<void> {
+  const failure = new AbortController();
+  const signal = AbortSignal.any([options.signal, failure.signal]);
+  const threads = Array.from({ length: count }, () =>
+    runThere({ ...options, signal }, take, put).catch((error: unknown) => {
+      failure.abort();
+      throw error;
+    }),
+  );
+  try {
+    await Promise.all(threads);
+  } finally {
+    await Promise.allSettled(threads);
   }
 }
 
@@ -59,6 +76,7 @@ async function runThere({ tasks, program, signal }: RunTasksOptions, take: Take,
       // What is under way is given up: it may take a while.
       signal.addEventListener('abort', () => resolve(), { signal: stop.signal });
       worker.on('error', reject);
+      worker.on('exit', (code) => reject(new Error(`a thread of the sweep ended by itself, with exit code ${code}`)));
       worker.on('message', (answer: unknown) => {
         if (!isSweepAnswer(answer)) return;
         if ('outcome' in answer) {
