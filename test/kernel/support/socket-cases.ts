@@ -7,9 +7,10 @@ import { createSocket, type Socket as DatagramSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { Agent, request, type IncomingMessage } from 'node:http';
-import { connect, type Socket } from 'node:net';
+import { connect, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import { NS_PER_MS, NS_PER_S } from '../../../src/core/units.ts';
 import type { OpenedSensor, TargetSpec } from '../../../src/sensor/open-sensor.ts';
 import { DNS_QUERY, startDnsmasq } from './more-servers.ts';
@@ -174,6 +175,30 @@ export const UNIX_CASES: readonly SocketCase[] = [
       );
       const bytes = { what: 'bytes', counted: fetched.reduce((sum, each) => sum + each), expected: 39 * FILE_BYTES };
       return [bytes, await settled('39 files', tally, everyTurn(39)), isWhole(tally)];
+    },
+  },
+  {
+    name: 'a late read shows as socket wait, but for method syscall',
+    drive: async (around) => {
+      const path = join(around.directory, 'late.sock');
+      const server = createServer({ pauseOnConnect: true }).listen(path);
+      await once(server, 'listening');
+      around.cleanups.push(() => server.close());
+      const sensor = around.open({ unix: path });
+      const tally = new Tally(sensor);
+      for (let asked = 0; asked < 5; asked++) {
+        const accepting = once(server, 'connection') as Promise<[Socket]>;
+        const client = await untilConnected(path, around);
+        const [accepted] = await accepting;
+        around.cleanups.push(() => accepted.destroy());
+        await promisify((text: string, written: () => void) => client.write(text, written))('a');
+        await sleep(30);
+        accepted.on('data', () => accepted.write('b')).resume();
+        await once(client, 'data');
+      }
+      const counted = await settled('5 turns', tally, everyTurn(5));
+      const waited = tally.socketWait.sumNs >= 5 * 29 * NS_PER_MS;
+      return [counted, { what: 'it waited', counted: waited, expected: sensor.method !== 'syscall' }, isWhole(tally)];
     },
   },
   {
