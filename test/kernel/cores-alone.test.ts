@@ -1,7 +1,7 @@
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { Bench, tailgov, until } from './support/daemon.ts';
+import { Bench, configOf, NO_METRICS, tailgov, until } from './support/daemon.ts';
 import { RawClient } from './support/raw-client.ts';
 import { type Server, startRedis } from './support/servers.ts';
 
@@ -21,15 +21,8 @@ beforeEach(async () => {
   client = await RawClient.connect(redis.port);
   load = setInterval(() => client.send('PING\r\n'), 20);
   writeFileSync(join(bench.folder, 'one.yaml'), 'controller: fixed\ninterval: 100ms\nparameters: { level: 0.1 }\n');
-  bench.configure(`services:
-  - name: cache
-    target: { port: ${redis.port} }
-    slo: { quantile: p99, latency: 5ms, window: 1min }
-    policy: one.yaml
-planner: { strategy: cores }
-actuators: { affinity: { method: threads } }
-telemetry: { metrics: off }
-`);
+  const cores = 'planner: { strategy: cores }\nactuators: { affinity: { method: threads } }\n';
+  bench.configure(configOf({ name: 'cache', port: redis.port, policy: 'one.yaml' }, cores + NO_METRICS));
 });
 
 afterEach(async () => {
@@ -51,7 +44,7 @@ describe('a machine without cpufreq', () => {
 
     const daemon = bench.start();
     await bench.governing();
-    await until('it runs on one CPU', () => Promise.resolve(/^\d+$/.test(allowed(redis.pid))), 30_000);
+    await until('it runs on one CPU', () => /^\d+$/.test(allowed(redis.pid)));
     const shown = tailgov('status', '--runtime', bench.runtime).stdout;
     expect(shown).toMatch(/^ {2}cpus +\d+ in .*, no cpufreq: which of them services have$/m);
     expect(shown).toMatch(/^ {2}cpus +1 \(\d+\) by threads$/m);

@@ -1,47 +1,25 @@
 import { createSocket } from 'node:dgram';
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
-import { createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterEach, beforeAll, afterAll, describe, expect, it } from 'vitest';
-import { Bench, ROOT, tailgov, until } from './support/daemon.ts';
+import { afterEach, describe, expect, it } from 'vitest';
+import { Bench, readyPolicy, tailgov, until } from './support/daemon.ts';
+import { echoService } from './support/echo-service.ts';
 import { DNS_QUERY, startDnsmasq } from './support/more-servers.ts';
 
-let server: Server;
-let port: number;
+const echo = echoService();
 let bench: Bench;
-
-beforeAll(async () => {
-  server = createServer((socket) => socket.on('data', (data) => socket.write(data))).listen(0, '127.0.0.1');
-  await new Promise((done) => server.once('listening', done));
-  port = (server.address() as { port: number }).port;
-});
-
-afterAll(() => {
-  server.close();
-});
-
-afterEach(async () => {
-  await bench.close();
-});
-
-const configOf = (policy: string) => `services:
-  - name: echo
-    target: { port: ${port} }
-    slo: { quantile: p99, latency: 5ms, window: 1min }
-    policy: ${join(ROOT, 'policies', policy)}
-`;
+afterEach(() => bench.close());
 
 describe('tailgov run', () => {
   it('takes the controls, slows down an idle machine, shows it in status, and puts all back at SIGTERM', async () => {
-    bench = new Bench(configOf('pid.yaml'));
+    bench = new Bench(echo.config());
     const original = bench.controls();
     const daemon = bench.start();
     await bench.governing();
     await until(
       'the level has fallen',
       async () => (await bench.client.status()).last!.services[0]!.appliedLevel < 0.5,
-      30_000,
     );
     const held = bench.controls();
     expect(held['policy0/scaling_governor']).toBe('performance');
@@ -61,13 +39,13 @@ describe('tailgov run', () => {
     const asker = createSocket('udp4').bind(0, '127.0.0.1');
     const asking = setInterval(() => asker.send(DNS_QUERY, dns.port, '127.0.0.1'), 5);
     try {
-      bench = new Bench(configOf('pid.yaml').replace(`port: ${port}`, `port: ${dns.port}, protocol: udp`));
+      bench = new Bench(echo.config().replace(`port: ${echo.port}`, `port: ${dns.port}, protocol: udp`));
       const full = bench.controls()['policy0/scaling_max_freq'];
       const daemon = bench.start();
       await bench.governing();
-      await until('it has slowed down', () => bench.controls()['policy0/scaling_max_freq'] !== full, 30_000);
+      await until('it has slowed down', () => bench.controls()['policy0/scaling_max_freq'] !== full);
       const { requests } = (await bench.client.totals()).services[0]!;
-      await until('it counts on', async () => (await bench.client.totals()).services[0]!.requests > requests, 30_000);
+      await until('it counts on', async () => (await bench.client.totals()).services[0]!.requests > requests);
       expect((await bench.client.status()).last!.services[0]!.snapshot).toMatchObject({
         method: 'tracepoint',
         unit: 'turn',
@@ -83,29 +61,28 @@ describe('tailgov run', () => {
   });
 
   it('goes to full speed on pause and governs again on resume', async () => {
-    bench = new Bench(configOf('pid.yaml'));
+    bench = new Bench(echo.config());
     const full = bench.controls()['policy0/scaling_max_freq'];
     bench.start();
     await bench.governing();
-    await until('it has slowed down', () => bench.controls()['policy0/scaling_max_freq'] !== full, 30_000);
+    await until('it has slowed down', () => bench.controls()['policy0/scaling_max_freq'] !== full);
     expect(tailgov('pause', '--runtime', bench.runtime)).toMatchObject({ status: 0 });
     expect(bench.controls()['policy0/scaling_max_freq']).toBe(full);
     await sleep(500);
     expect(bench.controls()['policy0/scaling_max_freq']).toBe(full);
     expect((await bench.client.status()).state).toBe('paused');
     expect(tailgov('resume', '--runtime', bench.runtime)).toMatchObject({ status: 0 });
-    await until('it slows down again', () => bench.controls()['policy0/scaling_max_freq'] !== full, 30_000);
+    await until('it slows down again', () => bench.controls()['policy0/scaling_max_freq'] !== full);
   });
 
   it('is followed by the guardian, who restores, when it is killed', async () => {
-    bench = new Bench(configOf('pid.yaml'));
+    bench = new Bench(echo.config());
     const original = bench.controls();
     const daemon = bench.start();
     await bench.governing();
     await until(
       'it has slowed down',
       () => bench.controls()['policy0/scaling_max_freq'] !== original['policy0/scaling_max_freq'],
-      30_000,
     );
     daemon.process.kill('SIGKILL');
     await daemon.exited;
@@ -114,17 +91,13 @@ describe('tailgov run', () => {
   });
 
   it('writes nothing in dry run, and says that its latencies are predicted', async () => {
-    bench = new Bench(configOf('pid.yaml'));
+    bench = new Bench(echo.config());
     const path = join(bench.sysfs, 'devices/system/cpu/cpufreq/policy0/scaling_max_freq');
     const before = statSync(path, { bigint: true }).mtimeNs;
     const original = bench.controls();
     const daemon = bench.start('--dry-run');
     await bench.governing();
-    await until(
-      'it would slow down',
-      async () => (await bench.client.status()).last!.services[0]!.appliedLevel < 1,
-      30_000,
-    );
+    await until('it would slow down', async () => (await bench.client.status()).last!.services[0]!.appliedLevel < 1);
     expect((await bench.client.status()).last).toMatchObject({ mode: 'dry-run', predicted: true });
     daemon.process.kill('SIGTERM');
     expect(await daemon.exited).toBe(0);
@@ -133,7 +106,7 @@ describe('tailgov run', () => {
   });
 
   it('refuses a second daemon beside the first, and names it', async () => {
-    bench = new Bench(configOf('performance.yaml'));
+    bench = new Bench(echo.config({ policy: readyPolicy('performance') }));
     const first = bench.start();
     await bench.governing();
     const second = bench.start();
@@ -150,7 +123,7 @@ describe('tailgov run', () => {
   });
 
   it('refuses a bad config before it touches anything, and says where', async () => {
-    bench = new Bench(configOf('pid.yaml'));
+    bench = new Bench(echo.config());
     writeFileSync(bench.config, readFileSync(bench.config, 'utf8').replace('latency: 5ms', 'latency: 5'));
     const daemon = bench.start();
     expect(await daemon.exited).toBe(2);
@@ -161,7 +134,7 @@ describe('tailgov run', () => {
 
 describe('tailgov doctor', () => {
   it('finds the sensor usable here, and a machine without cpufreq not governable', () => {
-    bench = new Bench(configOf('pid.yaml'));
+    bench = new Bench(echo.config());
     const good = tailgov('doctor', '--sysfs', bench.sysfs, '--json');
     expect(good.status, good.stdout + good.stderr).toBe(0);
     const findings = good.stdout

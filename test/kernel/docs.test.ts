@@ -2,7 +2,7 @@ import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { chmodSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { Bench, CLI, MACHINE, ROOT, tailgov, until } from './support/daemon.ts';
+import { ANY_PORT, Bench, CLI, configOf, MACHINE, ROOT, tailgov, until } from './support/daemon.ts';
 import { commandsIn, hiddenCommandsIn, pages } from './support/page-commands.ts';
 import { startRedis, type Server } from './support/servers.ts';
 
@@ -61,13 +61,7 @@ let made = 0;
 
 beforeAll(async () => {
   redis = await startRedis();
-  bench = new Bench(`services:
-  - name: cache
-    target: { port: ${redis.port} }
-    slo: { quantile: p99, latency: 5ms, window: 1min }
-    policy: ${join(ROOT, 'policies/pid.yaml')}
-telemetry: { metrics: '127.0.0.1:0' }
-`);
+  bench = new Bench(configOf({ name: 'cache', port: redis.port }, ANY_PORT));
   makeDesk();
   expect(tailgov('mock', 'create', MACHINE, spare()).status).toBe(0);
   bench.start();

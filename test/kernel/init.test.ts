@@ -1,12 +1,11 @@
-import { spawn, spawnSync } from 'node:child_process';
-import { once } from 'node:events';
+import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, afterEach, describe, expect, it } from 'vitest';
 import { controllers } from '../../src/compose/controllers.ts';
 import { loadConfig } from '../../src/policy/load-config.ts';
-import { Bench, CLI, tailgov } from './support/daemon.ts';
+import { Bench, CLI, startTailgov, tailgov } from './support/daemon.ts';
 import { RawClient } from './support/raw-client.ts';
 import { startRedis, type Server } from './support/servers.ts';
 
@@ -22,18 +21,14 @@ const serviceOf = (port: number) =>
 
 describe('tailgov init', () => {
   it('measures what listens and suggests an objective from it', async () => {
-    const init = spawn(process.execPath, [CLI, 'init', folder, '--observe', '2s'], {
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
-    let output = '';
-    init.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));
-    const closed = once(init, 'close');
+    const init = startTailgov('init', folder, '--observe', '2s');
     const client = await RawClient.connect(redis.port);
     let going = true;
     const load = (async () => {
       while (going) await client.exchange('PING\r\n', '+PONG\r\n'.length);
     })();
-    const [exitCode] = (await closed) as [number];
+    const exitCode = await init.exited;
+    const output = init.stdout();
     going = false;
     await load;
     await client.close();

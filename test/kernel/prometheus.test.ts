@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { Bench, ROOT, until } from './support/daemon.ts';
+import { Bench, configOf, readyPolicy, ROOT, until } from './support/daemon.ts';
 import { Prometheus } from './support/prometheus.ts';
 import { RawClient } from './support/raw-client.ts';
 import { startRedis, type Server } from './support/servers.ts';
@@ -46,28 +46,29 @@ async function load(): Promise<void> {
 
 beforeAll(async () => {
   redis = await startRedis();
-  bench = new Bench(`services:
-  - name: cache
-    target: { port: ${redis.port} }
-    slo: { quantile: p99, latency: 100ms, window: 1min }
-    policy: ${join(ROOT, 'policies/pid.yaml')}
-telemetry: { metrics: '127.0.0.1:0', powerModel: i7-1165g7 }
-`);
+  const telemetry = "telemetry: { metrics: '127.0.0.1:0', powerModel: i7-1165g7 }\n";
+  bench = new Bench(configOf({ name: 'cache', port: redis.port, latency: '100ms' }, telemetry));
   bench.start();
   await bench.governing();
   const { metrics } = await bench.client.status();
   metricsUrl = metrics!;
   prometheus = await Prometheus.start(new URL(metricsUrl).host, RULES);
-  await until('Prometheus has fetched once', async () => (await prometheus.value('up{job="tailgov"}')) === 1, 20_000);
+  await until('Prometheus has fetched once', async () => (await prometheus.value('up{job="tailgov"}')) === 1);
   await load();
-  await bench.client.swapPolicy('cache', join(ROOT, 'policies/threshold.yaml'), false);
+  await bench.client.swapPolicy('cache', readyPolicy('threshold'), false);
   await bench.client.pause();
+  const hertz = 1000 * Number(bench.controls()['policy0/scaling_max_freq']);
   await until(
-    'Prometheus knows all that was counted',
-    async () => (await prometheus.value('tailgov_requests_total')) === FAST_REQUESTS + SLOW_REQUESTS,
+    'Prometheus knows all that was counted, the pause and what came of it',
+    async () =>
+      (await prometheus.value('tailgov_requests_total')) === FAST_REQUESTS + SLOW_REQUESTS &&
+      (await prometheus.value('tailgov_paused')) === 1 &&
+      (await prometheus.value('tailgov_cpu_frequency_hertz{domain="policy0"}')) === hertz,
   );
   // Two rounds of the rules over that.
-  await sleep(3000);
+  const knownAtS = Date.now() / 1000;
+  const evaluatedAtS = () => prometheus.value('timestamp(tailgov:slo_burn:rate5m)');
+  await until('the rules have seen it', async () => ((await evaluatedAtS()) ?? 0) > knownAtS + 1);
 }, 120_000);
 
 afterAll(async () => {

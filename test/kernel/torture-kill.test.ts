@@ -1,11 +1,11 @@
-import { spawn, type ChildProcess } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it } from 'vitest';
 import { figure, patienceMs, random, SEED, tries } from '../torture/tries.ts';
-import { Bench, CLI, ROOT, tailgov, until } from './support/daemon.ts';
+import { Bench, readyPolicy, startTailgov, tailgov, until } from './support/daemon.ts';
+import { echoService } from './support/echo-service.ts';
 
 const TRIES = tries(6, 1000);
 const EACH_MS = 3_000;
@@ -17,31 +17,9 @@ const PHASES = ['start', 'governing', 'swap', 'stop'] as const;
 /** Who puts the controls back. In `broken restore` the guardian is killed at its work, and `tailgov restore` as well, once. */
 const WAYS_BACK = ['guardian', 'restore', 'next start', 'broken restore'] as const;
 
-let server: Server;
-let port: number;
+const echo = echoService();
 let bench: Bench;
-
-beforeAll(async () => {
-  server = createServer((socket) => socket.on('data', (data) => socket.write(data))).listen(0, '127.0.0.1');
-  await new Promise((done) => server.once('listening', done));
-  port = (server.address() as { port: number }).port;
-});
-
-afterAll(() => {
-  server.close();
-});
-
-afterEach(async () => {
-  await bench.close();
-});
-
-const policy = (name: string) => join(ROOT, 'policies', name);
-const config = () => `services:
-  - name: echo
-    target: { port: ${port} }
-    slo: { quantile: p99, latency: 5ms, window: 1min }
-    policy: ${policy('pid.yaml')}
-`;
+afterEach(() => bench.close());
 
 /** The guardian is the daemon's child in a session of its own. */
 function guardianOf(pid: number): number | null {
@@ -72,7 +50,7 @@ async function stopAt(phase: (typeof PHASES)[number], daemon: ChildProcess, rand
     await sleep(random() * 400);
     if (phase === 'swap') {
       // Its answer may never come.
-      void bench.client.swapPolicy('echo', policy('threshold.yaml'), false).catch(() => null);
+      void bench.client.swapPolicy('echo', readyPolicy('threshold'), false).catch(() => null);
       await sleep(random() * 60);
     }
     if (phase === 'stop') {
@@ -89,7 +67,7 @@ describe('a daemon that is killed at a random instant', () => {
     { timeout: patienceMs(TRIES, EACH_MS) },
     async () => {
       const dice = random(SEED);
-      bench = new Bench(config());
+      bench = new Bench(echo.config());
       const original = bench.controls();
       const journal = join(bench.runtime, 'journal');
       const tally: Record<string, number> = {};
@@ -109,7 +87,7 @@ describe('a daemon that is killed at a random instant', () => {
         await exited;
         if (JSON.stringify(bench.controls()) !== JSON.stringify(original)) changed += 1;
         if (way === 'guardian' && guardian !== null) {
-          await until('the guardian has ended', () => hasEnded(guardian), 30_000);
+          await until('the guardian has ended', () => hasEnded(guardian));
         } else if (way === 'next start') {
           const next = bench.start('--duration', '10ms');
           expect(await next.exited, `${what}\n${next.output()}`).toBe(0);
@@ -117,9 +95,9 @@ describe('a daemon that is killed at a random instant', () => {
           if (way === 'broken restore') {
             await sleep(dice() * 300);
             if (guardian !== null) kill(guardian);
-            const broken = spawn(process.execPath, [CLI, 'restore', '--runtime', bench.runtime], { stdio: 'ignore' });
+            const broken = startTailgov('restore', '--runtime', bench.runtime);
             await sleep(dice() * 300);
-            kill(broken.pid!);
+            kill(broken.process.pid!);
           }
           const restored = tailgov('restore', '--runtime', bench.runtime);
           expect(restored.status, `${what}\n${restored.stdout}${restored.stderr}`).toBe(0);

@@ -1,25 +1,15 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { chmodSync, existsSync, readdirSync, readFileSync } from 'node:fs';
-import { createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { Bench, ROOT, until } from './support/daemon.ts';
+import { afterEach, describe, expect, it } from 'vitest';
+import { ANY_PORT, Bench, ROOT, until } from './support/daemon.ts';
+import { echoService } from './support/echo-service.ts';
 import { RawClient } from './support/raw-client.ts';
 
-let server: Server;
+const echo = echoService();
 let bench: Bench;
-
-beforeAll(async () => {
-  server = createServer((socket) => socket.on('data', (data) => socket.write(data))).listen(0, '127.0.0.1');
-  await new Promise((done) => server.once('listening', done));
-});
-afterAll(() => {
-  server.close();
-});
-afterEach(async () => {
-  await bench.close();
-});
+afterEach(() => bench.close());
 
 /** As the user nobody, with no group and no capability. @returns what it printed, or the error's code */
 function asNobody(program: string): string {
@@ -37,21 +27,13 @@ function asNobody(program: string): string {
 
 const CAPABILITIES = { bpf: 39n, perfmon: 38n, sys_nice: 23n };
 
-const echoConfig = () => `services:
-  - name: echo
-    target: { port: ${(server.address() as { port: number }).port} }
-    slo: { quantile: p99, latency: 5ms, window: 1min }
-    policy: ${join(ROOT, 'policies/pid.yaml')}
-telemetry: { metrics: 127.0.0.1:0 }
-`;
-
 describe('a daemon with the capabilities of its unit and no other', () => {
   it('measures, governs, goes first on its CPU, and is put back by its guardian', async () => {
     const unit = readFileSync(join(ROOT, 'deploy/systemd/tailgov.service'), 'utf8');
     const granted = /^CapabilityBoundingSet=(.*)$/m.exec(unit)![1]!.split(' ').sort();
     expect(granted).toEqual(Object.keys(CAPABILITIES).map((name) => `CAP_${name.toUpperCase()}`));
 
-    bench = new Bench(echoConfig());
+    bench = new Bench(echo.config({}, ANY_PORT));
     const original = bench.controls();
     const set = ['-all', ...Object.values(CAPABILITIES).map((number) => `+cap_${number}`)].join(',');
     const flags = ['--bounding-set', set, '--inh-caps', '-all', '--no-new-privs'];
@@ -66,20 +48,20 @@ describe('a daemon with the capabilities of its unit and no other', () => {
     const policies = threads.map((tid) => execFileSync('chrt', ['-p', tid], { encoding: 'utf8' }));
     expect(policies.filter((text) => text.includes('SCHED_FIFO'))).toHaveLength(1);
 
-    const client = await RawClient.connect((server.address() as { port: number }).port);
+    const client = await RawClient.connect(echo.port);
     for (let turn = 0; turn < 50; turn++) await client.exchange('x', 1);
     await client.close();
     await until('the requests are seen', async () => (await bench.client.totals()).services[0]!.requests === 50);
     await until('a control stands changed', () => !isDeepStrictEqual(bench.controls(), original));
     daemon.process.kill('SIGKILL');
-    await until('all is put back', () => isDeepStrictEqual(bench.controls(), original), 30_000);
-    await until('the journal is gone', () => !existsSync(join(bench.runtime, 'journal')), 30_000);
+    await until('all is put back', () => isDeepStrictEqual(bench.controls(), original));
+    await until('the journal is gone', () => !existsSync(join(bench.runtime, 'journal')));
   });
 });
 
 describe('a local user without rights', () => {
   it('reads the metrics, and can do nothing else to a daemon', async () => {
-    bench = new Bench(echoConfig());
+    bench = new Bench(echo.config({}, ANY_PORT));
     // As open as the folders of a default installation without systemd, which would shut the runtime directory, too.
     for (const folder of [bench.folder, bench.runtime]) chmodSync(folder, 0o755);
     const daemon = bench.start();

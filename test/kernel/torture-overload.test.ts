@@ -1,20 +1,20 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { Histogram } from '../../src/core/histogram.ts';
 import type { ServiceReport } from '../../src/core/tick-report.ts';
 import { NS_PER_MS } from '../../src/core/units.ts';
 import { figure, tries } from '../torture/tries.ts';
-import { Bench, ROOT, until } from './support/daemon.ts';
+import { ANY_PORT, Bench, configOf, until } from './support/daemon.ts';
 import { ScriptedServers, type Server } from './support/servers.ts';
 
 const SECONDS = tries(3, 60);
 const BUSY_A_CPU = 4;
-const PATIENCE_MS = 30_000;
+/** Who gets no CPU takes long to answer what it is asked. */
+const STARVED_PATIENCE_MS = 120_000;
 
 let scripted: ScriptedServers;
 let server: Server;
@@ -33,18 +33,8 @@ afterAll(async () => {
   scripted.remove();
 });
 
-function config(intervalMs: number): string {
-  const policy = join(bench.folder, 'policy.yaml');
-  const text = readFileSync(join(ROOT, 'policies/pid.yaml'), 'utf8');
-  writeFileSync(policy, text.replace(/^interval: .*$/m, `interval: ${intervalMs}ms`));
-  return `services:
-  - name: echo
-    target: { port: ${server.port} }
-    slo: { quantile: p99, latency: 5ms, window: 1min }
-    policy: ${policy}
-telemetry: { metrics: 127.0.0.1:0 }
-`;
-}
+const config = (intervalMs: number) =>
+  configOf({ port: server.port, policy: bench.hasten('pid', intervalMs) }, ANY_PORT);
 
 /** Ordinary processes that never rest. @param cpus where they run, as taskset takes it */
 function saturate(count: number, cpus: string): () => Promise<void> {
@@ -74,7 +64,7 @@ function place(pid: number, cpus: string, nice: number): void {
 describe('a daemon on CPUs that others keep busy', () => {
   it.each(['fifo', 'nice', 'normal'] as const)(
     'ticks on, in the class %s',
-    { timeout: SECONDS * 1000 + 60_000 },
+    { timeout: SECONDS * 1000 + 120_000 },
     async (scheduling) => {
       bench = new Bench('');
       bench.configure(config(100));
@@ -88,7 +78,8 @@ describe('a daemon on CPUs that others keep busy', () => {
       let seen = before.count - 1;
       const late = new Histogram();
       const took = new Histogram();
-      for (let second = 0; second < SECONDS; second++) {
+      // Who gets little of a CPU ticks late, and may have nothing to tell of in so short a time.
+      for (let second = 0; second < SECONDS || late.count === 0; second++) {
         await sleep(1000);
         for (const report of await bench.client.ticksAfter(seen)) {
           late.record(report.lateMs * NS_PER_MS);
@@ -109,7 +100,6 @@ describe('a daemon on CPUs that others keep busy', () => {
         tookMs: ms(took),
       });
       expect(state).toBe('governing');
-      expect(late.count).toBeGreaterThan(0);
       daemon.process.kill('SIGTERM');
       expect(await daemon.exited, daemon.output()).toBe(0);
       expect(bench.controls()).toEqual(original);
@@ -118,7 +108,7 @@ describe('a daemon on CPUs that others keep busy', () => {
 
   it(
     'that cannot keep time reports less, goes to the highest level, and governs again when it can',
-    { timeout: 120_000 },
+    { timeout: 360_000 },
     async () => {
       bench = new Bench('');
       bench.configure(config(50));
@@ -134,17 +124,17 @@ describe('a daemon on CPUs that others keep busy', () => {
         ({ appliedLevel, decision }) => appliedLevel === 1 && decision.reason.includes('cannot keep time'),
       );
       // Nothing arrives: it goes down.
-      await until('the level is low', isLow, PATIENCE_MS);
+      await until('the level is low', isLow);
       const cpu = allowedCpus().split(/[,-]/)[0]!;
       place(daemon.process.pid!, cpu, 15);
       const relieve = saturate(BUSY_A_CPU, cpu);
-      await until('it is at the highest level', isSafe, PATIENCE_MS);
+      await until('it is at the highest level', isSafe, STARVED_PATIENCE_MS);
       expect(daemon.output()).toContain('cannot keep time');
       await relieve();
       // Whatever else is busy here.
       place(daemon.process.pid!, allowedCpus(), -10);
-      await until('it keeps time again', () => daemon.output().includes('keeps time again'), PATIENCE_MS);
-      await until('the level is low again', isLow, PATIENCE_MS);
+      await until('it keeps time again', () => daemon.output().includes('keeps time again'));
+      await until('the level is low again', isLow);
       const page = await (await fetch(`${(await bench.client.status()).metrics}/metrics`)).text();
       const unreported = Number(/^tailgov_ticks_unreported_total (\d+)$/m.exec(page)![1]);
       const missed = Number(/^tailgov_ticks_missed_total (\d+)$/m.exec(page)![1]);

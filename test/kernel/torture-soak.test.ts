@@ -1,4 +1,4 @@
-import { copyFileSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, copyFileSync, openSync, readdirSync, readFileSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
@@ -6,7 +6,7 @@ import { Histogram } from '../../src/core/histogram.ts';
 import { NS_PER_MS } from '../../src/core/units.ts';
 import { trendOf } from '../torture/trend.ts';
 import { figure, random, SEED, tries } from '../torture/tries.ts';
-import { Bench, ROOT } from './support/daemon.ts';
+import { ANY_PORT, Bench, configOf } from './support/daemon.ts';
 import { RawClient } from './support/raw-client.ts';
 import { ScriptedServers, type Server } from './support/servers.ts';
 
@@ -32,22 +32,21 @@ afterAll(async () => {
   scripted.remove();
 });
 
-/** A ready policy, at the shortest interval. */
-function hasten(name: string): string {
-  const path = join(bench.folder, `${name}.yaml`);
-  const text = readFileSync(join(ROOT, 'policies', `${name}.yaml`), 'utf8');
-  writeFileSync(path, text.replace(/^interval: .*$/m, `interval: ${INTERVAL_MS}ms`));
-  return path;
-}
-
 const rssKb = (pid: number) => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1]);
 const countIn = (pid: number, kind: 'fd' | 'task') => readdirSync(`/proc/${pid}/${kind}`).length;
 
-/** As a CPU's driver leaves it, and comes back. */
+/** As a CPU's driver leaves it, and comes back. Neither file is ever empty or half written: a kernel's are not. */
 function plug(online: boolean): void {
   const cpu = join(bench.sysfs, 'devices/system/cpu');
-  writeFileSync(join(cpu, 'cpufreq/policy7/affected_cpus'), online ? '7\n' : '\n');
-  writeFileSync(join(cpu, 'online'), online ? '0-7\n' : '0-6\n');
+  overwrite(join(cpu, 'cpufreq/policy7/affected_cpus'), online ? '7\n' : '\n\n');
+  overwrite(join(cpu, 'online'), online ? '0-7\n' : '0-6\n');
+}
+
+/** @param text as long as what it takes the place of */
+function overwrite(path: string, text: string): void {
+  const file = openSync(path, 'r+');
+  writeSync(file, text);
+  closeSync(file);
 }
 
 /** Requests in bursts of a random size, with pauses now and then. */
@@ -73,17 +72,11 @@ describe('a daemon that lives long', () => {
     async () => {
       const dice = random(SEED);
       bench = new Bench('');
-      const policies = ['pid', 'threshold', 'utilization', 'model'].map(hasten);
+      const policies = ['pid', 'threshold', 'utilization', 'model'].map((name) => bench.hasten(name, INTERVAL_MS));
       // What a swap names is written into no file; a reload goes back to this one.
       const current = join(bench.folder, 'policy.yaml');
       copyFileSync(policies[0]!, current);
-      bench.configure(`services:
-  - name: echo
-    target: { port: ${server.port} }
-    slo: { quantile: p99, latency: 5ms, window: 1min }
-    policy: ${current}
-telemetry: { metrics: 127.0.0.1:0 }
-`);
+      bench.configure(configOf({ port: server.port, policy: current }, ANY_PORT));
       const original = bench.controls();
       const daemon = bench.start();
       const pid = daemon.process.pid!;

@@ -51,7 +51,6 @@ scrape_configs: [{ job_name: tailgov, static_configs: [{ targets: [${JSON.string
     await until(
       'Prometheus is ready',
       async () => (await fetch(`http://127.0.0.1:${port}/-/ready`).catch(() => null))?.ok ?? false,
-      30_000,
     );
     return prometheus;
   }
