@@ -51,11 +51,11 @@ describe('the kernel’s alarm', () => {
       writeFileSync(join(bench.folder, 'policy.yaml'), POLICY);
       const daemon = bench.start();
       await bench.governing();
-      await until('it is slow while idle', async () => (await lastTick()).services[0]!.appliedLevel < 0.5, 30_000);
+      await until('it is slow while idle', async () => (await lastTick()).services[0]!.appliedLevel < 0.5);
       const slowKhz = Math.max(...maxFrequencies());
       // In the middle between two ticks.
       const { tick } = await lastTick();
-      await until('a tick has just been', async () => (await lastTick()).tick > tick, 2 * INTERVAL_MS);
+      await until('a tick has just been', async () => (await lastTick()).tick > tick);
       await sleep(INTERVAL_MS / 4);
       const client = await RawClient.connect(server.port);
       await client.exchange('x', 1);
@@ -63,7 +63,9 @@ describe('the kernel’s alarm', () => {
       expect(woken.alarms![0]!.answeredMs).toBeGreaterThan(0);
       expect(woken.alarms![0]!.answeredMs).toBeLessThan(INTERVAL_MS / 4);
       expect(woken.applied.writes).toBeGreaterThan(0);
-      expect(Math.min(...maxFrequencies())).toBeGreaterThan(slowKhz);
+      // What the files showed then: by now another tick may have found the server idle again.
+      const { frequencies } = woken.applied;
+      expect(Math.min(...frequencies.map(({ appliedKhz }) => appliedKhz!))).toBeGreaterThan(slowKhz);
       // Before every ordinary thread, and that thread alone: what it starts, and the rest of the process, is ordinary.
       expect(schedulingPolicies(daemon.process.pid!).filter((policy) => policy === 1)).toHaveLength(1);
       await client.close();
@@ -135,13 +137,12 @@ describe('two services on one machine', () => {
       const { services } = await lastTick();
       return services.every(({ compliance }) => compliance.requests > 0);
     });
-    await until(
-      'the quiet one asks for little',
-      async () => serviceIn(await lastTick(), 'web').decision.level < 0.5,
-      30_000,
-    );
-    const tick = await lastTick();
-    const [cache, web] = [serviceIn(tick, 'cache'), serviceIn(tick, 'web')];
+    let tick: TickReport;
+    await until('the quiet one asks for little, while the other is at work', async () => {
+      tick = await lastTick();
+      return serviceIn(tick, 'web').decision.level < 0.5 && serviceIn(tick, 'cache').snapshot.requests > 0;
+    });
+    const [cache, web] = [serviceIn(tick!, 'cache'), serviceIn(tick!, 'web')];
     expect(cache.compliance.met).toBe(false);
     expect(cache.decision).toMatchObject({ controller: 'threshold', level: 1 });
     expect(web.compliance.met).toBe(true);
