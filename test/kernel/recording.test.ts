@@ -1,39 +1,39 @@
-import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { systemClock } from '../../src/core/clock.ts';
 import type { Protocol } from '../../src/core/sensor.ts';
-import { NS_PER_MS } from '../../src/core/units.ts';
+import { NS_PER_MS, NS_PER_S } from '../../src/core/units.ts';
 import { readRecording } from '../../src/plant/recording.ts';
 import { openSensor } from '../../src/sensor/open-sensor.ts';
 import { RecordingFile } from '../../src/sensor/recording-file.ts';
 import { TurnRecorder } from '../../src/sensor/turn-recorder.ts';
 import { GrpcClient, startGrpc, unary } from './support/grpc.ts';
-import { Bench, CLI, ROOT, tailgov, until } from './support/daemon.ts';
+import { Bench, configOf, readyPolicy, startTailgov, tailgov, until } from './support/daemon.ts';
+import { exchanges } from './support/raw-client.ts';
 import { sensorFixture } from './support/sensor-fixture.ts';
-import { startRedis } from './support/servers.ts';
-
-const PING = 'PING\r\n';
-const PONG_BYTES = '+PONG\r\n'.length;
+import { PING, PONG_BYTES, startRedis } from './support/servers.ts';
+import { WholeRun } from './support/whole-run.ts';
 
 const fixture = sensorFixture();
 const { cleanups, use, client } = fixture;
 const directory = mkdtempSync(join(tmpdir(), 'tailgov-record-'));
 afterAll(() => rmSync(directory, { recursive: true }));
 
-/** Records what a load makes of the server, and what the histograms say of the same. */
+/** Records the requests that a load makes of the server, and what the histograms say of the same. */
 async function recorded(
   name: string,
   server: { port: number },
+  requests: number,
   load: () => Promise<void>,
-  protocol: Protocol = 'auto',
+  { protocol = 'auto', extendGapNs = 20 * NS_PER_S }: { protocol?: Protocol; extendGapNs?: number } = {},
 ) {
   const file = join(directory, name);
   const sensor = openSensor({
     targets: [{ name: 'server', ports: [server.port], protocol }],
     objectDirectory: fixture.bpf.directory,
+    extendGapNs,
     record: true,
   });
   cleanups.push(() => sensor.close());
@@ -43,8 +43,10 @@ async function recorded(
     clock: systemClock,
     frequencyKhz: () => null,
   });
+  const whole = new WholeRun(sensor);
   await load();
-  const snapshot = sensor.read()[0]!;
+  expect(await whole.settle({ requests })).toEqual({ requests });
+  const { snapshot } = whole;
   recorder.window([snapshot]);
   return { snapshot, outcome: recorder.close()[0]!, recording: readRecording(file) };
 }
@@ -55,16 +57,9 @@ describe('a recording of a real server', () => {
   it('has every turn of a Redis, to the ns as the histograms have them', async () => {
     const redis = await use(startRedis());
     const clients = await Promise.all(Array.from({ length: 7 }, () => client(redis)));
-    const { snapshot, outcome, recording } = await recorded('redis', redis, async () => {
-      let left = 5003;
-      await Promise.all(
-        clients.map(async (each) => {
-          while (left-- > 0) await each.exchange(PING, PONG_BYTES);
-        }),
-      );
-    });
+    const load = () => exchanges(clients, 5003, PING, PONG_BYTES);
+    const { snapshot, outcome, recording } = await recorded('redis', redis, 5003, load);
     expect(outcome).toMatchObject({ whole: true });
-    expect(snapshot.requests).toBe(5003);
     expect(recording.arrivalsNs).toHaveLength(5003);
     expect(sum(recording.socketWaitsNs)).toBe(snapshot.socketWait.sumNs);
     expect(sum(recording.handlingTimesNs)).toBe(snapshot.handlingTime.sumNs);
@@ -84,8 +79,8 @@ describe('a recording of a real server', () => {
         }),
       );
     };
-    const { snapshot, recording } = await recorded('grpc', server, load, 'http2');
-    expect(snapshot).toMatchObject({ unit: 'stream', requests: 307 });
+    const { snapshot, recording } = await recorded('grpc', server, 307, load, { protocol: 'http2' });
+    expect(snapshot.unit).toBe('stream');
     expect(recording.arrivalsNs).toHaveLength(307);
     expect(sum(recording.socketWaitsNs)).toBe(snapshot.socketWait.sumNs);
     expect(sum(recording.handlingTimesNs)).toBe(snapshot.handlingTime.sumNs);
@@ -101,7 +96,7 @@ describe('a recording of a real server', () => {
       cleanups.push(() => one.close());
       for (let left = 53; left > 0; left--) await one.call('/unary');
     };
-    const { snapshot, recording } = await recorded('found-out', server, load);
+    const { snapshot, recording } = await recorded('found-out', server, 53, load);
     expect(snapshot.unit).toBe('stream');
     expect(recording.mark?.units).toMatchObject({ stream: 53 });
     expect(recording.header.unit).toBe('stream');
@@ -110,7 +105,7 @@ describe('a recording of a real server', () => {
   it('has one line for a turn whose reply leaves in several sends, up to the last of them', async () => {
     const server = await use(fixture.scripted.start('r1 s1 w20 s1 w600000'));
     const one = await client(server);
-    const { snapshot, recording } = await recorded('extended', server, () => one.exchange('x', 2));
+    const { snapshot, recording } = await recorded('extended', server, 1, () => one.exchange('x', 2));
     expect(recording.handlingTimesNs).toHaveLength(1);
     expect(recording.handlingTimesNs[0]).toBeGreaterThanOrEqual(20 * NS_PER_MS);
     expect(recording.handlingTimesNs[0]).toBe(snapshot.handlingTime.sumNs);
@@ -127,21 +122,15 @@ describe('tailgov observe --record', () => {
   it.each(['at Ctrl-C', 'where nobody reads its table any more'] as const)('leaves a whole file %s', async (why) => {
     const redis = await use(startRedis());
     const file = join(directory, `ended ${why}`);
-    const observe = spawn(process.execPath, [CLI, 'observe', '--port', `${redis.port}`, '--record', file], {
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
-    const exited = new Promise<number | null>((resolve) => observe.on('close', resolve));
-    cleanups.push(() => observe.kill('SIGKILL'));
-    let said = '';
-    observe.stdout.on('data', (chunk: Buffer) => (said += chunk.toString()));
-    observe.stderr.on('data', (chunk: Buffer) => (said += chunk.toString()));
-    await until('it observes', () => said.includes('requests/s'), 30_000);
+    const observe = startTailgov('observe', '--port', `${redis.port}`, '--record', file);
+    cleanups.push(() => observe.process.kill('SIGKILL'));
+    await until('it observes', () => observe.output().includes('requests/s'));
     const one = await client(redis);
-    for (let left = 101; left > 0; left--) await one.exchange(PING, PONG_BYTES);
-    if (why === 'at Ctrl-C') observe.kill('SIGINT');
-    else observe.stdout.destroy();
-    expect(await exited).toBe(0);
-    expect(said).toContain(`recorded 101 requests in ${file}`);
+    await exchanges([one], 101, PING, PONG_BYTES);
+    if (why === 'at Ctrl-C') observe.process.kill('SIGINT');
+    else observe.process.stdout.destroy();
+    expect(await observe.exited).toBe(0);
+    expect(observe.output()).toContain(`recorded 101 requests in ${file}`);
     const recording = readRecording(file);
     expect(recording.arrivalsNs).toHaveLength(101);
     expect(recording.end).toMatchObject({ reason: 'done' });
@@ -161,29 +150,20 @@ describe('tailgov observe --record', () => {
 describe('tailgov run --dry-run --record', () => {
   it('records a production server and what it predicts, and the simulator compares the two', async () => {
     const redis = await use(startRedis());
-    const bench = new Bench(`services:
-  - name: cache
-    target: { port: ${redis.port} }
-    slo: { quantile: p99, latency: 20ms, window: 1min }
-    policy: ${join(ROOT, 'policies/pid.yaml')}
-`);
+    const bench = new Bench(configOf({ name: 'cache', port: redis.port, latency: '20ms' }));
     cleanups.push(() => bench.close());
     const file = join(directory, 'dry-run');
     const daemon = bench.start('--dry-run', '--record', file);
     await bench.governing();
     const clients = await Promise.all(Array.from({ length: 3 }, () => client(redis)));
     let sent = 0;
-    await until(
-      'a slower machine is predicted',
-      async () => {
-        for (const each of clients) {
-          await each.exchange(PING, PONG_BYTES);
-          sent++;
-        }
-        return sent % 300 === 0 && (await bench.client.status()).last!.services[0]!.appliedLevel < 0.9;
-      },
-      30_000,
-    );
+    await until('a slower machine is predicted', async () => {
+      for (const each of clients) {
+        await each.exchange(PING, PONG_BYTES);
+        sent++;
+      }
+      return sent % 300 === 0 && (await bench.client.status()).last!.services[0]!.appliedLevel < 0.9;
+    });
     daemon.process.kill('SIGTERM');
     expect(await daemon.exited).toBe(0);
     expect(daemon.output()).toMatch(/predicted of pid\.yaml over \d+ requests: p99 .* mean level 0\.\d+/);
@@ -204,14 +184,14 @@ describe('tailgov run --dry-run --record', () => {
   it('gives each of several services a file of its own, which replays by itself', async () => {
     const [first, second] = [await use(startRedis()), await use(startRedis())];
     const service = (name: string, port: number) =>
-      `  - { name: ${name}, target: { port: ${port} }, slo: { latency: 20ms }, policy: ${join(ROOT, 'policies/pid.yaml')} }\n`;
+      `  - { name: ${name}, target: { port: ${port} }, slo: { latency: 20ms }, policy: ${readyPolicy()} }\n`;
     const bench = new Bench(`services:\n${service('cache', first.port)}${service('queue', second.port)}`);
     cleanups.push(() => bench.close());
     const daemon = bench.start('--dry-run', '--record', join(directory, 'day.rec'));
     await bench.governing();
     const clients = [await client(first), await client(second)];
     for (const [index, requests] of [29, 17].entries()) {
-      for (let left = requests; left > 0; left--) await clients[index]!.exchange(PING, PONG_BYTES);
+      await exchanges([clients[index]!], requests, PING, PONG_BYTES);
     }
     await until('a tick has seen all of them', async () => {
       const { services } = await bench.client.totals();
@@ -237,20 +217,9 @@ describe('tailgov run --dry-run --record', () => {
   it('is refused where the daemon is to govern, and creates nothing', () => {
     const file = join(directory, 'none');
     const config = join(directory, 'govern.yaml');
-    const policy = join(ROOT, 'policies/pid.yaml');
-    writeFileSync(
-      config,
-      `services: [{ name: web, target: { port: 80 }, slo: { latency: 5ms }, policy: ${policy} }]\n`,
-    );
-    const { status, stderr } = tailgov(
-      'run',
-      '--config',
-      config,
-      '--runtime',
-      join(directory, 'run'),
-      '--record',
-      file,
-    );
+    writeFileSync(config, configOf({ port: 80 }));
+    const runtime = join(directory, 'run');
+    const { status, stderr } = tailgov('run', '--config', config, '--runtime', runtime, '--record', file);
     expect(status).toBe(2);
     expect(stderr).toContain('expected --dry-run');
     expect(() => statSync(file)).toThrow('ENOENT');

@@ -2,13 +2,10 @@
 import { describe, expect, it } from 'vitest';
 import { NS_PER_MS } from '../../src/core/units.ts';
 import { openSensor, type TargetSpec } from '../../src/sensor/open-sensor.ts';
-import { RawClient } from './support/raw-client.ts';
+import { exchanges, RawClient } from './support/raw-client.ts';
 import { sensorFixture } from './support/sensor-fixture.ts';
-import { type Server, startNginx, startRedis } from './support/servers.ts';
+import { PING, PONG_BYTES, type Server, startNginx, startRedis } from './support/servers.ts';
 import { Tally } from './support/tally.ts';
-
-const PING = 'PING\r\n';
-const PONG_BYTES = '+PONG\r\n'.length;
 
 const fixture = sensorFixture();
 const { cleanups, use, client } = fixture;
@@ -41,12 +38,7 @@ describe('method syscall counts real servers exactly', () => {
     const redis = await use(startRedis());
     const tally = observe(redis);
     const clients = await Promise.all(Array.from({ length: 7 }, () => client(redis)));
-    let left = 10_007;
-    await Promise.all(
-      clients.map(async (each) => {
-        while (left-- > 0) await each.exchange(PING, PONG_BYTES);
-      }),
-    );
+    await exchanges(clients, 10_007, PING, PONG_BYTES);
 
     const expected = { arrivals: 10_007, requests: 10_007, abandoned: 0, unsolicited: 0, inFlight: 0 };
     expect(await tally.settle(expected)).toEqual(expected);

@@ -9,7 +9,7 @@ import { NS_PER_S } from '../../src/core/units.ts';
 import { openSensor, type OpenedSensor, type TargetSpec } from '../../src/sensor/open-sensor.ts';
 import { startHaproxy, startIoUring, startMemcached, startNginxWorkers } from './support/more-servers.ts';
 import { runPgbench, startPostgresql } from './support/postgresql.ts';
-import { RawClient } from './support/raw-client.ts';
+import { exchanges, RawClient } from './support/raw-client.ts';
 import { type Server, startNginx } from './support/servers.ts';
 import { sensorFixture } from './support/sensor-fixture.ts';
 import { Tally } from './support/tally.ts';
@@ -44,16 +44,6 @@ async function clients(port: number, count: number): Promise<readonly RawClient[
   const connected = await Promise.all(Array.from({ length: count }, () => RawClient.connect(port)));
   cleanups.push(() => Promise.all(connected.map((client) => client.close())));
   return connected;
-}
-
-/** `total` exchanges over all the clients, one at a time for each. */
-async function exchanges(over: readonly RawClient[], total: number, text: string, replyBytes: number): Promise<void> {
-  let left = total;
-  await Promise.all(
-    over.map(async (client) => {
-      while (left-- > 0) await client.exchange(text, replyBytes);
-    }),
-  );
 }
 
 /** Every turn answered, and nothing besides. */

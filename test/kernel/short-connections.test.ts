@@ -5,11 +5,11 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
+import { afterAll, beforeAll, expect, it } from 'vitest';
 import { openSensor } from '../../src/sensor/open-sensor.ts';
 import { TurnSensor } from '../../src/sensor/turn-sensor.ts';
 import { figure } from '../torture/tries.ts';
-import { buildBpf, type BuiltBpf } from './support/build-bpf.ts';
+import { sensorFixture } from './support/sensor-fixture.ts';
 import { startNginx } from './support/servers.ts';
 import { Tally } from './support/tally.ts';
 
@@ -19,33 +19,27 @@ const CONNECTIONS = Number(process.env.TAILGOV_SHORT_CONNECTIONS ?? 20_000);
 const TIMEOUT_MS = 60_000 + CONNECTIONS * 2;
 const PATIENCE_MS = 20_000;
 
-let bpf: BuiltBpf;
+const fixture = sensorFixture();
+const { cleanups, use } = fixture;
 let directory: string;
 let client: string;
-const cleanups: (() => unknown)[] = [];
 
 beforeAll(() => {
-  bpf = buildBpf();
   directory = mkdtempSync(join(tmpdir(), 'tailgov-short-'));
   client = join(directory, 'short-connections');
   const source = fileURLToPath(new URL('support/short-connections.c', import.meta.url));
   execFileSync('clang', ['-O1', '-Wall', '-Werror', '-pthread', source, '-o', client]);
 });
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
-});
 afterAll(() => {
-  bpf.remove();
   rmSync(directory, { recursive: true, force: true });
 });
 
 it.each(['tracepoint', 'syscall'] as const)(
   'short connections: every turn is accounted for, and the state of all is gone with them; method %s',
   async (method) => {
-    const nginx = await startNginx('location / { return 200 "hello"; }');
-    cleanups.push(() => nginx.stop());
+    const nginx = await use(startNginx('location / { return 200 "hello"; }'));
     const targets = [{ name: 'server', ports: [nginx.port] }];
-    const sensor = openSensor({ targets, method, objectDirectory: bpf.directory });
+    const sensor = openSensor({ targets, method, objectDirectory: fixture.bpf.directory });
     cleanups.push(() => sensor.close());
     if (!(sensor instanceof TurnSensor)) throw new Error('expected a sensor whose connections can be walked');
     const tally = new Tally(sensor);

@@ -5,13 +5,11 @@ import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, it } from 'vitest';
 import { type OpenedSensor, openSensor, type TargetSpec } from '../../src/sensor/open-sensor.ts';
-import { RawClient } from './support/raw-client.ts';
-import { freePort, startRedis } from './support/servers.ts';
+import { exchanges, RawClient } from './support/raw-client.ts';
+import { freePort, PING, PONG_BYTES, startRedis } from './support/servers.ts';
 import { sensorFixture } from './support/sensor-fixture.ts';
-import { Tally } from './support/tally.ts';
+import { Tally, untilWaiting } from './support/tally.ts';
 
-const PING = 'PING\r\n';
-const PONG_BYTES = '+PONG\r\n'.length;
 const PATIENCE_MS = 60_000;
 
 const fixture = sensorFixture();
@@ -23,19 +21,9 @@ function open(targets: readonly TargetSpec[]): OpenedSensor {
   return sensor;
 }
 
-/** Reads, as its user would, until the sensor waits for so many places. What is read goes to the tallies. */
-async function untilWaiting(sensor: OpenedSensor, places: number, ...tallies: readonly Tally[]): Promise<void> {
-  const deadline = performance.now() + PATIENCE_MS;
-  while (sensor.waiting().length !== places) {
-    if (performance.now() > deadline) throw new Error(`it waits for ${sensor.waiting().join(', ') || 'nothing'}`);
-    for (const tally of tallies) tally.read();
-    await sleep(50);
-  }
-}
-
 async function ping(port: number, times: number): Promise<void> {
   const client = await RawClient.connect(port);
-  for (let sent = 0; sent < times; sent++) await client.exchange(PING, PONG_BYTES);
+  await exchanges([client], times, PING, PONG_BYTES);
   await client.close();
 }
 

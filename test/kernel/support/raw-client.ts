@@ -80,3 +80,18 @@ export class RawClient {
     this.#wake();
   }
 }
+
+/** `total` exchanges over all the clients, one at a time for each. */
+export async function exchanges(
+  over: readonly RawClient[],
+  total: number,
+  text: string,
+  replyBytes: number,
+): Promise<void> {
+  let left = total;
+  await Promise.all(
+    over.map(async (client) => {
+      while (left-- > 0) await client.exchange(text, replyBytes);
+    }),
+  );
+}

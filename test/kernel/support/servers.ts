@@ -28,6 +28,10 @@ export async function freePort(): Promise<number> {
   return port;
 }
 
+/** A request to Redis, and the bytes of its answer. */
+export const PING = 'PING\r\n';
+export const PONG_BYTES = '+PONG\r\n'.length;
+
 /** @param settings more arguments, such as `--maxclients 15000` */
 export async function startRedis(...settings: readonly string[]): Promise<Server> {
   const port = await freePort();

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Histogram } from '../../../src/core/histogram.ts';
 import type { Sensor, Snapshot } from '../../../src/core/sensor.ts';
+import type { OpenedSensor } from '../../../src/sensor/open-sensor.ts';
 
 const COUNTS = ['arrivals', 'requests', 'overSlo', 'abandoned', 'unsolicited', 'dropped'] as const;
 type Count = (typeof COUNTS)[number];
@@ -8,6 +9,7 @@ const HISTOGRAMS = ['latency', 'socketWait', 'handlingTime'] as const;
 
 const PATIENCE_MS = 10_000;
 const QUIET_MS = 60;
+const WAITING_PATIENCE_MS = 60_000;
 
 /** All that a sensor has said of one of its targets, added up. */
 export class Tally {
@@ -61,5 +63,15 @@ export class Tally {
 
   #value(name: Count | 'inFlight'): number {
     return name === 'inFlight' ? (this.last?.inFlight ?? 0) : this.counts[name];
+  }
+}
+
+/** Reads, as its user would, until the sensor waits for so many places. What is read goes to the tally. */
+export async function untilWaiting(sensor: OpenedSensor, places: number, tally: Tally): Promise<void> {
+  const deadline = performance.now() + WAITING_PATIENCE_MS;
+  while (sensor.waiting().length !== places) {
+    if (performance.now() > deadline) throw new Error(`it waits for ${sensor.waiting().join(', ') || 'nothing'}`);
+    tally.read();
+    await sleep(50);
   }
 }
