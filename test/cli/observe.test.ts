@@ -7,20 +7,14 @@ import { UsageError } from '../../src/core/errors.ts';
 import { Histogram } from '../../src/core/histogram.ts';
 import type { Sensor, Snapshot } from '../../src/core/sensor.ts';
 import { NS_PER_MS, NS_PER_S } from '../../src/core/units.ts';
+import { snapshotOf } from '../loop/support.ts';
 
-const busy: Snapshot = {
+const busy = snapshotOf(1000, 0, {
   target: 'port:6379',
-  method: 'simulated',
-  unit: 'turn',
-  atNs: 0n,
   windowNs: NS_PER_S,
-  health: 'active',
   arrivals: 1003,
-  requests: 1000,
   overSlo: 7,
   abandoned: 2,
-  unsolicited: 0,
-  dropped: 0,
   inFlight: 1,
   oldestInFlightNs: 12 * NS_PER_MS,
   latency: Histogram.of(Array.from({ length: 1000 }, (_, index) => 100_000 + index * 100)),
@@ -28,20 +22,13 @@ const busy: Snapshot = {
   handlingTime: Histogram.of(Array.from({ length: 1000 }, () => 80_000)),
   cpuTimeNs: null,
   busiestThreadRatio: null,
-};
-const idle: Snapshot = {
-  ...busy,
+});
+const idle = snapshotOf(0, 0, {
   target: 'port:80',
-  health: 'idle',
-  arrivals: 0,
-  requests: 0,
-  abandoned: 0,
-  inFlight: 0,
-  oldestInFlightNs: 0,
-  latency: new Histogram(),
-  socketWait: new Histogram(),
-  handlingTime: new Histogram(),
-};
+  windowNs: NS_PER_S,
+  cpuTimeNs: null,
+  busiestThreadRatio: null,
+});
 const sensorOf = (read: () => readonly Snapshot[]): Sensor => ({
   method: 'simulated',
   unit: 'turn',
