@@ -168,8 +168,8 @@ const tapped = (sensor: Sensor, onRead: (snapshots: readonly Snapshot[]) => void
   method: sensor.method,
   unit: sensor.unit,
   ...(sensor.alarms === undefined ? {} : { alarms: sensor.alarms }),
-  read(urgent) {
-    const snapshots = sensor.read(urgent);
+  read(urgent, rearm) {
+    const snapshots = sensor.read(urgent, rearm);
     onRead(snapshots);
     return snapshots;
   },

@@ -36,7 +36,7 @@ export interface SimulatedNeighbour {
 export interface SimulatedGovernor {
   readonly loop: GovernorLoop;
   readonly simulation: Simulation;
-  /** Lets the server run until the tick that is due, or until an alarm if one comes before, and ticks. */
+  /** Lets the server run until the tick that is due, or until an alarm or what a law asks for if that is before, and ticks. */
   readonly tickBy: (dueNs: number) => TickReport;
 }
 
@@ -72,8 +72,9 @@ export function composeSimulation(options: SimulatedGovernorOptions): SimulatedG
   return { loop, simulation, tickBy };
 
   function tickBy(dueNs: number): TickReport {
-    const alarms = simulation.advanceToAlarm(dueNs);
-    simulation.advanceTo(alarms.length === 0 ? dueNs : Math.min(dueNs, simulation.nowNs + ANSWER_NS));
+    const untilNs = Math.min(dueNs, Math.max(simulation.nowNs, Number(loop.againNs ?? Infinity)));
+    const alarms = simulation.advanceToAlarm(untilNs);
+    simulation.advanceTo(alarms.length === 0 ? untilNs : Math.min(dueNs, simulation.nowNs + ANSWER_NS));
     const isDue = simulation.nowNs >= dueNs;
     // Nothing is late here but the answer to an alarm.
     return loop.tick(isDue ? BigInt(Math.floor(dueNs)) : clock.monotonicNs(), alarms, !isDue);

@@ -54,14 +54,22 @@ const VERDICT_MS = 300_000;
 /** A service that has become as busy as this may need the speed after all. */
 const BUSY = 0.8;
 
-/** @param floor the level is not taken below this: what the load needs */
-export function watchEffect(input: ControllerInput, before: Effect, floor: Level): Effect {
+/**
+ * @param floor the level is not taken below this: what the load needs
+ * @param measuredLevel the level that the window's latencies were measured at: a rise that is younger has shown nothing yet
+ */
+export function watchEffect(
+  input: ControllerInput,
+  before: Effect,
+  floor: Level,
+  measuredLevel: Level = input.appliedLevel,
+): Effect {
   const { observation, slo, elapsedMs, appliedLevel, limits } = input;
   const { quantileNs, handlingTimeNs, utilization } = observation;
   if (quantileNs === null || handlingTimeNs === null) return before;
   if (quantileNs <= slo.latencyNs) return null;
   const latencyNs = handlingTimeNs + (observation.socketWaitNs ?? 0);
-  const now: Measured = { level: appliedLevel, handlingNs: handlingTimeNs, latencyNs, quantileNs };
+  const now: Measured = { level: measuredLevel, handlingNs: handlingTimeNs, latencyNs, quantileNs };
   if (before === null) return { kind: 'rising', base: now, overMs: 0, note: null };
 
   if (before.kind === 'rising') {
@@ -71,7 +79,8 @@ export function watchEffect(input: ControllerInput, before: Effect, floor: Level
     // In an overload speed does help, though the queue hides it for a while.
     const overloaded = utilization === null || utilization > BUSY;
     if (note === null || overloaded) return { ...state, note };
-    return { kind: 'futile', worst: now, note, level: appliedLevel, seeking: true, sinceStepMs: 0, forMs: 0 };
+    const worst = { ...now, level: appliedLevel };
+    return { kind: 'futile', worst, note, level: appliedLevel, seeking: true, sinceStepMs: 0, forMs: 0 };
   }
 
   const state = { ...before, sinceStepMs: before.sinceStepMs + elapsedMs, forMs: before.forMs + elapsedMs };

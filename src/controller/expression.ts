@@ -4,7 +4,7 @@ import type { ControllerInput, ControllerOutput, Level } from '../core/controlle
 import { toleratedRatio } from '../core/slo.ts';
 import { formatNs, formatQuantile, NS_PER_MS } from '../core/units.ts';
 import { compileFormula, type Formula, FormulaError, LONGEST_FORMULA } from './formula.ts';
-import { guardedController, type GuardedLaw } from './guarded-controller.ts';
+import { guardedController, type PlainLaw } from './guarded-controller.ts';
 import { guardParameters } from './guard-parameters.ts';
 import { percent } from './percent.ts';
 
@@ -142,7 +142,7 @@ export interface ExpressionState {
   readonly states: Values;
 }
 
-export function expressionLaw(given: Given): GuardedLaw<ExpressionState> {
+export function expressionLaw(given: Given): PlainLaw<ExpressionState> {
   const compiled = compileAll(given, ({ path, message }) => {
     throw new Error(`${path.join('.')}: ${message}`);
   })!;

@@ -3,10 +3,18 @@ import { isDrained, urgencyOf } from './evidence.ts';
 import { type Effect, initialEffect, noteOn, watchEffect } from './effect.ts';
 import type { GuardParameters } from './guard-parameters.ts';
 import { type HeldEvidence, holdEvidence, noEvidence, withEvidence } from './held-evidence.ts';
+import { meanLevel } from './level-history.ts';
 import { lowestLevel } from './lowest-level.ts';
 import { percent } from './percent.ts';
 import { followSaturation, neverSaturated, type Saturation } from './saturation.ts';
-import { canFollowQueue, learnService, nothingLearned, type ServiceEstimate, tailAt } from './service-estimate.ts';
+import {
+  canFollowQueue,
+  learnService,
+  nothingLearned,
+  queueLastsMs,
+  type ServiceEstimate,
+  tailAt,
+} from './service-estimate.ts';
 
 /** What the service was doing at the last step. */
 type Situation =
@@ -24,19 +32,23 @@ export interface GuardedState<LawState> {
   readonly boost: { readonly level: Level; readonly restLevel: Level } | null;
   readonly service: ServiceEstimate;
   readonly saturation: Saturation;
-  /** The load has risen by a jump, and for so long it is given more room than it is known to need. */
-  readonly unsettledMs: number;
   readonly effect: Effect;
   readonly evidence: HeldEvidence;
+  readonly sinceAlarmMs: number;
 }
 
 /** A law as the guard sees it. */
-export interface GuardedLaw<State> extends Controller<State> {
+export interface GuardedLaw<State> extends Omit<Controller<State>, 'step'> {
+  /** @param service what has been learned of the service, this step's observation included */
+  step(input: ControllerInput, state: State, service: ServiceEstimate): ControllerOutput<State>;
   /** The level was moved over the law's head. Absent: the law starts anew from there. */
   moved?(state: State, level: Level): State;
-  /** Knows itself what a jump of the load needs. */
+  /** Knows itself what a jump of the load and a queue need, where queues can be followed. */
   readonly foresees?: true;
 }
+
+/** A law that goes by its input alone. */
+export type PlainLaw<State> = Controller<State> & Pick<GuardedLaw<State>, 'moved'>;
 
 /**
  * Wraps a control law with what every law needs and none should repeat. The law itself sees active services only.
@@ -53,9 +65,9 @@ export interface GuardedLaw<State> extends Controller<State> {
  */
 export function guardedController<LawState>(
   law: GuardedLaw<LawState>,
-  parameters: GuardParameters & { readonly setpoint: number },
+  parameters: GuardParameters & { readonly setpoint: number; readonly learning?: number },
 ): Controller<GuardedState<LawState>> {
-  const { setpoint, utilizationCeiling, idleLevel, safeLevel } = parameters;
+  const { setpoint, learning, utilizationCeiling, idleLevel, safeLevel } = parameters;
   const { idleAfter: idleAfterMs, silenceAfter: silenceAfterMs } = parameters;
 
   const moved = (state: LawState, level: Level) => law.moved?.(state, level) ?? law.initial(level);
@@ -69,9 +81,9 @@ export function guardedController<LawState>(
       boost: null,
       service: nothingLearned,
       saturation: neverSaturated,
-      unsettledMs: 0,
       effect: initialEffect,
       evidence: noEvidence,
+      sinceAlarmMs: Infinity,
     };
   }
 
@@ -89,25 +101,32 @@ export function guardedController<LawState>(
     // A boost is ours, and short: the law goes by the level that it asked for itself.
     const resting = { ...elapsed, appliedLevel: state.boost?.restLevel ?? given.appliedLevel };
     const evidence = holdEvidence(state.evidence, resting);
-    const input = { ...resting, observation: withEvidence(given.observation, evidence) };
-    const service = learnService(state.service, elapsed);
+    const service = learnService(state.service, elapsed, learning);
     const { load } = service;
     const saturation = followSaturation(state.saturation, load, utilizationCeiling);
-    const unsettledMs = unsettledAfter(state, service, elapsed.elapsedMs);
-    const room = unsettledMs > 0 && law.foresees !== true ? JUMP_HEADROOM * (load.load ?? 0) : 0;
-    const effect = watchEffect(elapsed, state.effect, (load.load ?? 0) / utilizationCeiling);
+    const follows = canFollowQueue(given.slo);
+    const foresees = law.foresees === true && follows;
+    const isNew = service.sinceRiseMs < NEW_LOAD_MS && !foresees;
+    const sinceAlarmMs = given.observation.alarmed ? 0 : state.sinceAlarmMs + elapsed.elapsedMs;
+    const alarmed = given.observation.alarmed || (sinceAlarmMs < ALARM_LASTS_MS && (isNew || !follows));
+    const input = { ...resting, observation: { ...withEvidence(given.observation, evidence), alarmed } };
+    const room = isNew ? JUMP_HEADROOM * (load.load ?? 0) : 0;
+    const measuredLevel = meanLevel(service.history, given.appliedLevel);
+    const effect = watchEffect(elapsed, state.effect, (load.load ?? 0) / utilizationCeiling, measuredLevel);
     const active =
       effect?.kind === 'futile'
         ? stopRaising(effect, state)
         : wasMoved
           ? resume(input, state)
-          : govern(input, state, service, Math.max(saturation.floor, room), room > 0);
-    const follows = law.foresees === true && canFollowQueue(given.slo);
-    const boost = effect?.kind === 'futile' || follows ? null : boostFor(given, state);
+          : govern(input, state, service, { floor: Math.max(saturation.floor, room), isNew, foresees });
+    const boost = effect?.kind === 'futile' || foresees ? null : boostFor(given, alarmed, state);
     const level = clamp(Math.max(active.level, boost?.level ?? 0));
     const note = noteOn(effect, input);
+    // Was the answer to a burst enough, and is it still needed? Within an interval thousands of requests may come.
+    const againMs = boost !== null || given.observation.alarmed ? queueLastsMs(given.slo) : active.againMs;
     return {
       level,
+      ...(againMs === undefined ? {} : { againMs }),
       reason: [
         boost !== null && boost.level > active.level ? `${boost.why}: boost to ${percent(level)}` : active.reason,
         ...(note === null ? [] : [note]),
@@ -120,9 +139,9 @@ export function guardedController<LawState>(
         boost,
         service,
         saturation,
-        unsettledMs,
         effect,
         evidence,
+        sinceAlarmMs,
       },
     };
   }
@@ -147,24 +166,21 @@ export function guardedController<LawState>(
     input: ControllerInput,
     state: GuardedState<LawState>,
     service: ServiceEstimate,
-    floor: Level,
-    isNew: boolean,
+    { floor, isNew, foresees }: { readonly floor: Level; readonly isNew: boolean; readonly foresees: boolean },
   ): ControllerOutput<LawState> {
     const { limits, slo } = input;
     const { load, arrivals } = service.load;
     const before = state.service.load.arrivals;
-    if (arrivals?.jumped === true && before !== null && load !== null && law.foresees !== true) {
+    if (arrivals?.jumped === true && before !== null && load !== null && !foresees) {
       // To where latency is predicted to be what it was.
       const sameNs = tailAt(service, slo, state.activeLevel, { rps: before.rps, inFlight: 0 });
       const alike = (level: Level) => tailAt(service, slo, level, { rps: arrivals.rps, inFlight: 0 }) <= sameNs;
       const level = Math.min(limits.max, Math.max(floor, load / utilizationCeiling, lowestLevel(limits, alike)));
-      return {
-        level,
-        state: moved(state.law, level),
-        reason: `the load jumped to ${percent(load)}: to ${percent(level)}`,
-      };
+      const rates = `${Math.round(before.rps)}/s to ${Math.round(arrivals.rps)}/s`;
+      const reason = `arrivals jumped from ${rates}: ${moveOf(state.activeLevel, level)} for the same latency`;
+      return { level, state: moved(state.law, level), reason };
     }
-    const decided = law.step(input, state.law);
+    const decided = law.step(input, state.law, service);
     if (floor <= decided.level || decided.level >= limits.max) return decided;
     const level = Math.min(limits.max, floor);
     const reason = `utilisation ceiling: ${percent(level)}`;
@@ -173,14 +189,14 @@ export function guardedController<LawState>(
   }
 
   /** A burst is met at once and for as long as it lasts; what it says about the level at other times is for the law to learn. */
-  function boostFor(given: ControllerInput, { boost }: GuardedState<LawState>) {
+  function boostFor(given: ControllerInput, alarmed: boolean, { boost }: GuardedState<LawState>) {
     const urgency = urgencyOf(given, setpoint);
     const restLevel = boost?.restLevel ?? given.appliedLevel;
     if (urgency !== null) {
       const level = Math.min(given.limits.max, Math.max(boost?.level ?? 0, given.appliedLevel * urgency.factor));
       return { level, restLevel, why: urgency.why };
     }
-    if (boost === null || isDrained(given)) return null;
+    if (boost === null || (isDrained(given) && !alarmed)) return null;
     return { level: boost.level, restLevel, why: `${given.observation.inFlight} in flight` };
   }
 
@@ -213,11 +229,17 @@ export function guardedController<LawState>(
   return { name: law.name, initial, step };
 }
 
+/**
+ * Where a queue outgrows the objective before it is answered, and where the load is new to a law that foresees nothing, an
+ * answer stands for so long: there will be more.
+ */
+const ALARM_LASTS_MS = 100;
+
 /** A load that has just jumped up is given this many times what it needs, as the kernel's schedutil does, and for so long. */
 const JUMP_HEADROOM = 1.15;
-const UNSETTLED_MS = 3000;
+const NEW_LOAD_MS = 3000;
 
-function unsettledAfter(before: GuardedState<unknown>, { load }: ServiceEstimate, elapsedMs: number): number {
-  if (load.arrivals?.jumped !== true) return Math.max(0, before.unsettledMs - elapsedMs);
-  return load.arrivals.rps > (before.service.load.arrivals?.rps ?? 0) ? UNSETTLED_MS : 0;
+function moveOf(from: Level, to: Level): string {
+  const [before, after] = [percent(from), percent(to)];
+  return before === after ? `staying at ${after}` : `${to > from ? 'up' : 'down'} from ${before} to ${after}`;
 }

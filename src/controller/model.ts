@@ -7,23 +7,23 @@ import { guardedController, type GuardedLaw } from './guarded-controller.ts';
 import { guardParameters } from './guard-parameters.ts';
 import { meanLevel } from './level-history.ts';
 import { percent } from './percent.ts';
-import { followSpending, isCounted, type Spending, spendingFrom, UNSETTLED_MARGIN } from './spending.ts';
 import { lowestLevel } from './lowest-level.ts';
 import {
   canFollowQueue,
+  type Demand,
   demandNow,
-  learnService,
-  nothingLearned,
+  queueLastsMs,
   type ServiceEstimate,
   tailAt,
 } from './service-estimate.ts';
+import { followSpending, isCounted, type Spending, spendingFrom } from './spending.ts';
 
 const parameters = z.strictObject({
   budget: z
     .number()
     .min(0.05)
     .max(1)
-    .default(0.8)
+    .default(1)
     .describe('The share of the slow requests that the SLO tolerates which may be spent on saving power'),
   learning: z
     .number()
@@ -44,16 +44,15 @@ type ModelParameters = z.output<typeof parameters>;
 
 export interface ModelState {
   readonly asked: Level;
-  readonly service: ServiceEstimate;
   /** Its margin is a factor on the prediction: what the formulas do not know of this service. */
   readonly spending: Spending;
   readonly sinceStartMs: number;
-  /** The load has risen by a jump, and for so long what was learned before is not relied on. */
-  readonly unsettledMs: number;
 }
 
 const FIRST_LOOK_MS = 1500;
-const UNSETTLED_MS = 16_000;
+
+/** Added to the margin for a load that is higher by a factor of e than the one at which it was learned. */
+const UNSETTLED_MARGIN = 0.27;
 
 /** A whole budget over- or underspent in one compliance window moves the margin by this. */
 const MARGIN_GAIN = 1.5;
@@ -72,34 +71,37 @@ const LOAD_ROOM = 1.1;
 
 /**
  * Predicts at every tick the tail of latency at every level, from what waits now, what arrives, and how long requests are
- * handled (`service-estimate.ts`), and takes the cheapest level that meets the SLO. What waits is looked at every time, so that the level follows the
- * queue: slow while it is short, fast while it is long, which takes less power than the one speed that would be fast enough
- * for all queues. `margin` multiplies the prediction until the share of slow requests is the one that may be spent.
+ * handled (`service-estimate.ts`), and takes the cheapest level that meets the SLO. What waits is looked at every time, so that
+ * the level follows the queue: slow while it is short, fast while it is long, which takes less power than the one speed that
+ * would be fast enough for all queues. `margin` multiplies the prediction until the share of slow requests is the one that
+ * may be spent.
  */
 export function modelLaw(p: ModelParameters): GuardedLaw<ModelState> {
-  function initial(level: Level): ModelState {
-    return {
-      asked: level,
-      service: nothingLearned,
-      spending: spendingFrom(NEW_MARGIN),
-      sinceStartMs: 0,
-      unsettledMs: 0,
-    };
-  }
+  const initial = (level: Level): ModelState => ({
+    asked: level,
+    spending: spendingFrom(NEW_MARGIN),
+    sinceStartMs: 0,
+  });
 
-  function step(input: ControllerInput, before: ModelState): ControllerOutput<ModelState> {
+  function step(input: ControllerInput, before: ModelState, service: ServiceEstimate): ControllerOutput<ModelState> {
     const { observation, slo, limits, appliedLevel } = input;
     const { quantileNs } = observation;
     const { asked } = before;
-    const state = learn(input, before, p);
-    if (quantileNs === null || quantileNs <= 0 || state.service.workNs === null) {
+    const state = follow(input, before, p);
+    if (quantileNs === null || quantileNs <= 0 || service.workNs === null) {
       return { level: asked, state, reason: `nothing completed: staying at ${percent(asked)}` };
     }
-    const sure = (isCounted(state.spending, slo) ? sureShare : certainShare)(observation, slo, p.confidence);
-    const lowest = LARGEST_DROP * meanLevel(state.service.history, appliedLevel);
-    const floor = canFollowQueue(slo) ? limits.min : Math.min(limits.max, LOAD_ROOM * (state.service.load.load ?? 0));
-    const suffices = (targetNs: number) => (level: Level) => predictedNs(input, state, level) <= targetNs;
-    const cheapest = (targetNs: number) => Math.max(floor, lowestLevel(limits, suffices(targetNs)));
+    const { spending } = state;
+    const sure = (isCounted(spending, slo) ? sureShare : certainShare)(observation, slo, p.confidence);
+    const lowest = LARGEST_DROP * meanLevel(service.history, appliedLevel);
+    const floor = canFollowQueue(slo) ? limits.min : Math.min(limits.max, LOAD_ROOM * (service.load.load ?? 0));
+    const demand = demandNow(service, input);
+    const predictedNs = predictor(input, service, spending);
+    const cheapest = (targetNs: number, served = demand) =>
+      Math.max(
+        floor,
+        lowestLevel(limits, (level) => predictedNs(level, served) <= targetNs),
+      );
     const up = cheapest(slo.latencyNs);
     // The first look at utilisation takes a second; without it the load is a guess.
     const blind = observation.utilization === null && state.sinceStartMs < FIRST_LOOK_MS;
@@ -107,40 +109,35 @@ export function modelLaw(p: ModelParameters): GuardedLaw<ModelState> {
     const down = blind || observation.alarmed ? asked : Math.max(lowest, cheapest(sure * slo.latencyNs));
     const wanted = up > asked * (1 + p.deadband) ? up : down < asked * (1 - p.deadband) ? down : asked;
     const level = Math.min(limits.max, Math.max(limits.min, wanted));
-    return { level, state: { ...state, asked: level }, reason: reasonOf(input, state, quantileNs, level, asked) };
+    // What waits does so for a moment, and the level that it takes is for no longer.
+    const forQueue = level > cheapest(slo.latencyNs, { ...demand, inFlight: 0 }) * (1 + p.deadband);
+    const figure = `${formatQuantile(slo.quantile)} ${formatNs(quantileNs)}`;
+    const move = level > asked ? 'up to' : level < asked ? 'down to' : 'staying at';
+    const reason = `${figure}: ${move} ${percent(level)}, where ${formatNs(predictedNs(level, demand))} is predicted`;
+    return { level, state: { ...state, asked: level }, reason, ...(forQueue ? { againMs: queueLastsMs(slo) } : {}) };
   }
 
   return { name: 'model', foresees: true, initial, step, moved: (state, level) => ({ ...state, asked: level }) };
 }
 
 /** The predicted latency, in ns, at the SLO's quantile, with the margin. */
-const predictedNs = (input: ControllerInput, { service, spending, unsettledMs }: ModelState, level: Level): number =>
-  Math.exp(spending.margin + (UNSETTLED_MARGIN * unsettledMs) / UNSETTLED_MS) *
-  tailAt(service, input.slo, level, demandNow(service, input));
+function predictor({ slo }: ControllerInput, service: ServiceEstimate, { margin }: Spending) {
+  const factor = Math.exp(margin + UNSETTLED_MARGIN * service.rise);
+  return (level: Level, demand: Demand) => factor * tailAt(service, slo, level, demand);
+}
 
-function learn(input: ControllerInput, before: ModelState, p: ModelParameters): ModelState {
-  const service = learnService(before.service, input, p.learning);
-  const { arrivals } = service.load;
-  const rose = arrivals?.jumped === true && arrivals.rps > (before.service.load.arrivals?.rps ?? 0);
+function follow(input: ControllerInput, before: ModelState, p: ModelParameters): ModelState {
+  const isFew = before.spending.usualRps !== null && !isCounted(before.spending, input.slo);
   return {
     ...before,
-    service,
-    unsettledMs: rose ? UNSETTLED_MS : Math.max(0, before.unsettledMs - input.elapsedMs),
     spending: followSpending(before.spending, input, {
       budget: p.budget,
       gain: p.learning * MARGIN_GAIN,
-      least: before.spending.usualRps === null || isCounted(before.spending, input.slo) ? LEAST_MARGIN : FEW_MARGIN,
+      least: isFew ? FEW_MARGIN : LEAST_MARGIN,
       most: MOST_MARGIN,
     }),
     sinceStartMs: before.sinceStartMs + input.elapsedMs,
   };
-}
-
-function reasonOf(input: ControllerInput, state: ModelState, quantileNs: number, level: Level, before: Level): string {
-  const figure = `${formatQuantile(input.slo.quantile)} ${formatNs(quantileNs)}`;
-  const move = level > before ? 'up to' : level < before ? 'down to' : 'staying at';
-  const predicted = predictedNs(input, state, level);
-  return `${figure}: ${move} ${percent(level)}, where ${formatNs(predicted)} is predicted`;
 }
 
 export const model = controllerKind({

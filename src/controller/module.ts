@@ -3,7 +3,7 @@ import { type ControllerKind, controllerKind } from '../core/controller-kind.ts'
 import type { ControllerInput, ControllerOutput, Level } from '../core/controller.ts';
 import { messageOf } from '../core/errors.ts';
 import { durationMs } from '../core/quantity-schema.ts';
-import { guardedController, type GuardedLaw } from './guarded-controller.ts';
+import { guardedController, type PlainLaw } from './guarded-controller.ts';
 import { guardParameters } from './guard-parameters.ts';
 import { percent } from './percent.ts';
 
@@ -54,7 +54,7 @@ export interface ModuleState {
   readonly starts: boolean;
 }
 
-function moduleLaw(hosted: HostedModule): GuardedLaw<ModuleState> {
+function moduleLaw(hosted: HostedModule): PlainLaw<ModuleState> {
   function step(input: ControllerInput, { asked, starts }: ModuleState): ControllerOutput<ModuleState> {
     const { limits } = input;
     const answer = hosted.ask({ ...(starts ? { startLevel: asked } : {}), input });

@@ -19,6 +19,8 @@ export interface ObservedLoad {
   readonly level: Level;
   readonly requests: number;
   readonly looks: number;
+  /** The arrival rate has jumped since the last look: the next one is of two loads, and of neither. */
+  readonly mixed: boolean;
   readonly history: LevelHistory;
 }
 
@@ -31,6 +33,7 @@ export const unknownLoad: ObservedLoad = {
   level: 1,
   requests: 0,
   looks: 0,
+  mixed: false,
   history: [],
 };
 
@@ -52,15 +55,17 @@ export function observeLoad(before: ObservedLoad, input: ControllerInput): Obser
   const isNew = utilization !== null && (utilization !== before.utilization || sinceMs >= LOOK_MS);
   const level = isNew ? meanLevel(history, appliedLevel) : before.level;
   // What a request takes at another load may be another: mostly since the level is another, and not all work follows it.
-  const known =
-    before.arrivals !== null && arrivals?.jumped === true ? { ...before, looks: Math.min(1, before.looks) } : before;
-  const seen = isNew ? look(known, utilization, level, requests, sinceMs) : known;
+  const jumped = before.arrivals !== null && arrivals?.jumped === true;
+  const known = jumped ? { ...before, looks: Math.min(1, before.looks) } : before;
+  const mixed = jumped || before.mixed;
+  const isClear = isNew && (!mixed || before.perRps === null);
+  const seen = isClear ? look(known, utilization, level, requests, sinceMs) : known;
   const { perRps } = seen;
   const load = perRps === null || arrivals === null ? null : perRps * arrivals.rps;
   const since = isNew
     ? { utilization, sinceMs: 0, requests: 0, level }
     : { utilization: before.utilization, sinceMs, requests, level };
-  return { load, arrivals, perRps, looks: seen.looks, history, ...since };
+  return { load, arrivals, perRps, looks: seen.looks, mixed: mixed && !isNew, history, ...since };
 }
 
 function look(before: ObservedLoad, utilization: number, level: Level, requests: number, sinceMs: number) {

@@ -3,7 +3,7 @@ import type { ControllerInput, ControllerOutput, Level } from '../core/controlle
 import { controllerKind } from '../core/controller-kind.ts';
 import { formatNs, formatQuantile } from '../core/units.ts';
 import { busyShare, certainShare, logLevelChange } from './evidence.ts';
-import { guardedController, type GuardedLaw } from './guarded-controller.ts';
+import { guardedController, type PlainLaw } from './guarded-controller.ts';
 import { guardParameters } from './guard-parameters.ts';
 import { percent } from './percent.ts';
 import { followSpending, type Spending, spendingFrom } from './spending.ts';
@@ -85,7 +85,7 @@ const logLevel = (level: Level) => Math.log(Math.max(LOWEST_LEVEL, level));
  * that a queue of this utilisation needs. Time is counted in windows of the measurement (the dead time), so that the same
  * gains fit a service of ten and of ten thousand requests a second.
  */
-export function pidLaw(p: PidParameters): GuardedLaw<PidState> {
+export function pidLaw(p: PidParameters): PlainLaw<PidState> {
   const leastMargin = Math.log(1 / HIGHEST_TARGET);
   const firstMargin = Math.max(leastMargin, Math.log(1 / p.setpoint));
   const mostMargin = firstMargin + FARTHEST_BELOW;

@@ -12,14 +12,14 @@ export interface Queue {
 }
 
 /**
- * The wait, in s, that a share `quantile` of the requests does not exceed within the horizon. What arrives is taken as Brownian motion with a
- * drift, the limit that queues in heavy traffic tend to, so that after a time t the work that waits is below
+ * The wait, in s, that a share `quantile` of the requests does not exceed within the horizon. What arrives is taken as Brownian
+ * motion with a drift, the limit that queues in heavy traffic tend to, so that after a time t the work that waits is below
  *
  *     backlog + (load − speed) · t + z · deviation · √t,   z = √(−2 ln(1 − quantile))
  *
- * with at least that chance (Chernoff's bound of the normal distribution). The wait is the highest value up to the horizon ÷ speed.
- * With a far horizon and nothing waiting that is deviation² · −ln(1 − quantile) ÷ 2 ÷ (speed − load): the tail of a queue in
- * balance (Kingman, Mathematical Proceedings of the Cambridge Philosophical Society 57, 1961). Near the horizon a speed below
+ * with at least that chance (Chernoff's bound of the normal distribution). The wait is the highest value up to the horizon ÷
+ * speed. With a far horizon and nothing waiting that is deviation² · −ln(1 − quantile) ÷ 2 ÷ (speed − load): the tail of a queue
+ * in balance (Kingman, Mathematical Proceedings of the Cambridge Philosophical Society 57, 1961). Near the horizon a speed below
  * the load is no disaster, and one just above it no promise.
  */
 export function waitTailS(queue: Queue, quantile: number, speed: number, horizonS: number): number {

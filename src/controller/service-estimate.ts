@@ -1,4 +1,4 @@
-import type { ControllerInput, Level } from '../core/controller.ts';
+import { type ControllerInput, type Level, SOONEST_AGAIN_MS } from '../core/controller.ts';
 import type { Slo } from '../core/slo.ts';
 import { NS_PER_MS, NS_PER_S } from '../core/units.ts';
 import { rateInFlight } from './arrival-rate.ts';
@@ -22,6 +22,10 @@ export interface ServiceEstimate {
   readonly restNs: number;
   /** What one request a second takes of full capacity: at 0.001, a thousand of them saturate it. */
   readonly loadPerRps: number;
+  /** Since the load rose by a jump; infinite where it never did, or fell back. */
+  readonly sinceRiseMs: number;
+  /** By how much jumps have raised the load of late, as a logarithm, ≥ 0: what was learned before was learned at another load. */
+  readonly rise: number;
 }
 
 export const nothingLearned: ServiceEstimate = {
@@ -32,6 +36,8 @@ export const nothingLearned: ServiceEstimate = {
   variability: 2,
   restNs: 0,
   loadPerRps: 0,
+  sinceRiseMs: Infinity,
+  rise: 0,
 };
 
 /** Fewer threads than one make no server; more than this behave alike. */
@@ -55,6 +61,13 @@ const ANSWER_NS = 2 * NS_PER_MS;
 
 /** Can the level follow the queue? Only where it takes longer to grow beyond the SLO than to be seen and answered. */
 export const canFollowQueue = (slo: Slo): boolean => slo.latencyNs >= ANSWER_NS;
+
+/** In this share of the SLO's latency a queue has become another. */
+const QUEUE_CHANGES_SLOS = 0.5;
+
+/** When to look again at a level that is there for what waits: how long it is a queue worth speaking of, in ms. */
+export const queueLastsMs = (slo: Slo): number =>
+  Math.max(SOONEST_AGAIN_MS, (QUEUE_CHANGES_SLOS * slo.latencyNs) / NS_PER_MS);
 
 /** What there is to be served: how fast requests come, and how many are in flight now. */
 export interface Demand {
@@ -93,7 +106,7 @@ export function learnService(before: ServiceEstimate, input: ControllerInput, le
   const { handlingTimeNs, handlingQuantileNs, handlingVariability, demandNs, throughputRps } = observation;
   const history = remember(before.history, appliedLevel, elapsedMs, observation.windowMs);
   const load = observeLoad(before.load, input);
-  const seen = { ...before, history, load };
+  const seen = { ...before, history, load, ...followRise(before, load, elapsedMs) };
   if (handlingTimeNs === null || handlingQuantileNs === null || throughputRps <= 0) return seen;
 
   const weightOf = (many: number) =>
@@ -116,4 +129,20 @@ export function learnService(before: ServiceEstimate, input: ControllerInput, le
     restNs,
     loadPerRps: Math.min(MOST_LOAD_PER_RPS, load.perRps ?? blend(before.loadPerRps, guessed)),
   };
+}
+
+/** A rise is forgotten in about so long: in that time the new load has been learned. */
+const RISE_REMEMBERED_MS = 10_000;
+/** More than this is as good as from nothing. */
+const MOST_RISE = 2;
+
+function followRise(
+  before: ServiceEstimate,
+  { arrivals }: ObservedLoad,
+  elapsedMs: number,
+): Pick<ServiceEstimate, 'rise' | 'sinceRiseMs'> {
+  const rise = before.rise * Math.exp(-elapsedMs / RISE_REMEMBERED_MS);
+  if (arrivals?.jumped !== true) return { rise, sinceRiseMs: before.sinceRiseMs + elapsedMs };
+  const jump = Math.log(Math.max(1, arrivals.rps) / Math.max(1, before.load.arrivals?.rps ?? 0));
+  return { rise: Math.min(MOST_RISE, Math.max(0, rise + jump)), sinceRiseMs: jump > 0 ? 0 : Infinity };
 }

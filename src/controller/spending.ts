@@ -23,23 +23,22 @@ export interface SpendingOptions {
   readonly most: number;
 }
 
-/** What to add to the margin right after the load has risen: what was learned was learned at another load. */
-export const UNSETTLED_MARGIN = 0.25;
-
 /** A margin to start from. */
 export const spendingFrom = (margin: number): Spending => ({ margin, usual: margin, balance: 0, usualRps: null });
 
 /** At low rates one slow request is a good part of the budget: it counts as one of at least so many. */
 const LEAST_BUDGET = 10;
+/** Chance takes a count away from its mean: so many standard deviations of a Poisson count of a whole budget are not spent. */
+const DEVIATIONS_KEPT = 2;
 /** No server is faster, and no window so short that more would mean anything. */
 const MOST_RPS = 1e9;
 /** A burst is no usual thing, however many were slow in it: one step is learned from as no more than this share of a budget. */
-const MOST_LEARNED = 0.02;
+const MOST_LEARNED = 0.05;
 /**
  * A balance of a whole budget moves the margin by these: what is left is spent with ease, what is missing must be won back
  * before the compliance window ends. With an exponential tail a margin of 0.3 makes a quarter of the slow requests of none.
  */
-const SPENDING_MORE = 0.3;
+const SPENDING_MORE = 1;
 const WINNING_BACK = 3;
 const LARGEST_BALANCE = 1.5;
 
@@ -61,7 +60,8 @@ export function followSpending(
   const usualRps = before.usualRps === null ? rps : before.usualRps + (rps - before.usualRps) * weight;
   const tolerated = toleratedRatio(slo);
   const wholeBudget = Math.max(LEAST_BUDGET, (tolerated * usualRps * slo.windowMs) / 1000);
-  const overspent = (latest.overSlo - budget * tolerated * latest.requests) / wholeBudget;
+  const spendable = budget * (1 - DEVIATIONS_KEPT / Math.sqrt(wholeBudget));
+  const overspent = (latest.overSlo - spendable * tolerated * latest.requests) / wholeBudget;
   const usual = clamp(before.usual + gain * Math.min(MOST_LEARNED, overspent));
   const remembered = before.balance * Math.exp(-elapsedMs / slo.windowMs);
   const balance = Math.min(LARGEST_BALANCE, Math.max(-LARGEST_BALANCE, remembered + overspent));

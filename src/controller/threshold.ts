@@ -4,7 +4,7 @@ import type { ControllerInput, ControllerOutput, Level } from '../core/controlle
 import { durationMs } from '../core/quantity-schema.ts';
 import { formatNs, formatQuantile } from '../core/units.ts';
 import { certainShare } from './evidence.ts';
-import { guardedController, type GuardedLaw } from './guarded-controller.ts';
+import { guardedController, type PlainLaw } from './guarded-controller.ts';
 import { guardParameters } from './guard-parameters.ts';
 import { percent } from './percent.ts';
 import { followSpending, type Spending, spendingFrom } from './spending.ts';
@@ -66,7 +66,7 @@ const WIDEST_STEP = 2;
 /** Going down stops while more than four fifths of the tolerated slow requests are being spent. */
 const SPENDING = { budget: 0.8, gain: 1.5, least: 0, most: Math.LN2 };
 
-export function thresholdLaw(p: ThresholdParameters): GuardedLaw<ThresholdState> {
+export function thresholdLaw(p: ThresholdParameters): PlainLaw<ThresholdState> {
   function initial(level: Level, spending: Spending = spendingFrom(0)): ThresholdState {
     return { asked: level, holdMs: 0, sinceMoveMs: 0, spending };
   }

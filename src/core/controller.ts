@@ -23,7 +23,7 @@ export interface Observation {
   readonly handlingQuantileNs: number | null;
   /** How much handling times vary over the gathered window: `Histogram.variability`; null when nothing completed in it. */
   readonly handlingVariability: number | null;
-  /** Of the last tick alone: what a burst shows first. */
+  /** Since the last step alone: what a burst shows first. */
   readonly latest: {
     readonly windowMs: number;
     readonly arrivals: number;
@@ -56,7 +56,12 @@ export interface ControllerOutput<State> {
   readonly state: State;
   /** A short sentence for humans: `p99 7.2 ms over 5.0 ms: up`. */
   readonly reason: string;
+  /** To be asked again after so long, in ms, if that is before the next interval: what it has just decided is for a moment. */
+  readonly againMs?: number;
 }
+
+/** No controller is asked again sooner, in ms, but for an alarm: looking takes time, too. */
+export const SOONEST_AGAIN_MS = 10;
 
 /** A control law: pure, without clock, file, log or randomness. */
 export interface Controller<State = unknown> {

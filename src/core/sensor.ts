@@ -126,8 +126,9 @@ export interface Sensor {
    * One snapshot a target, in the order in which the targets were given. Costs no system call a request.
    * @param urgent leaves out what can wait for the next read: looks at processes, which take time for each thread, and alarms
    * anew, so that each kind comes once at most from one read that is not urgent to the next
+   * @param rearm of an urgent read: `waiting` may come once more before the next
    */
-  read(urgent?: boolean): readonly Snapshot[];
+  read(urgent?: boolean, rearm?: boolean): readonly Snapshot[];
   /** Absent where nothing can wake us, as in simulation. */
   readonly alarms?: AlarmSource;
   close(): void;

@@ -108,11 +108,11 @@ function govern(
   /** A change leaves behind what had grown old: the law and the config before it. */
   let changed = false;
   /**
-   * The alarms that were answered since the last tick that was due, by target and kind: a service that is late for long must
-   * not make us spin.
+   * The alarms that were answered since the timer's last tick, by target and kind: a service that is late for long must not make
+   * us spin.
    */
   const answered = new Set<string>();
-  timer.armAt(dueNs);
+  arm();
   // What the start has left behind.
   collectGarbage('all');
 
@@ -127,10 +127,11 @@ function govern(
       if (stopping) break;
     }
     const alarms: readonly Alarm[] = tokens.includes('alarm') ? (governor.sensor.alarms?.drain() ?? []) : [];
-    const timed = tokens.includes('timer');
-    if (timed) answered.clear();
+    const woken = tokens.includes('timer');
+    const timed = woken && systemClock.monotonicNs() >= dueNs;
+    if (woken) answered.clear();
     const urgent = alarms.some((alarm) => !answered.has(keyOf(alarm)) && loop.canRise(alarm.target));
-    if (timed || urgent) {
+    if (woken || urgent) {
       const nowNs = systemClock.monotonicNs();
       const { recorder } = governor;
       const levelsBefore = recorder?.services.map((name) => loop.levelOf(name)) ?? [];
@@ -139,7 +140,7 @@ function govern(
       if (reports.passes(punctuality.pace, report.faults.length, nowNs)) {
         ticks.add(report, missed, loop.snapshots, loop.intervalMs);
       }
-      if (timed) disarmUseless(report.services);
+      if (woken) disarmUseless(report.services);
       // One that comes together with the tick leaves the interval after it its own.
       else for (const alarm of alarms) answered.add(keyOf(alarm));
       if (governor.actuator.machine !== machine || governor.sensor.method !== method) {
@@ -153,7 +154,6 @@ function govern(
       missed += next.missed;
       keepPace(next.missed);
       dueNs = next.dueNs;
-      timer.armAt(dueNs);
       for (const change of afterTick.splice(0)) change();
       if (systemClock.monotonicNs() - collectedAtNs > COLLECTION_INTERVAL_NS) {
         collectGarbage(changed ? 'all' : 'recent');
@@ -162,11 +162,12 @@ function govern(
       }
     }
     // Another policy, or another rule of its schedule, may tick more often or less.
-    if (intervalNs !== intervalOf(loop)) {
+    const otherwise = intervalNs !== intervalOf(loop);
+    if (otherwise) {
       dueNs += intervalOf(loop) - intervalNs;
       intervalNs = intervalOf(loop);
-      timer.armAt(dueNs);
     }
+    if (woken || urgent || otherwise) arm();
   }
 
   ticks.flush();
@@ -175,6 +176,12 @@ function govern(
   timer.close();
   governor.close();
   post({ type: 'stopped', restored });
+
+  /** For the next tick: the one that is due, or the one that a law asks for if that is before. */
+  function arm(): void {
+    const { againNs } = loop;
+    timer.armAt(againNs === null || againNs > dueNs ? dueNs : againNs);
+  }
 
   function keepPace(missedNow: number): void {
     const before = punctuality.pace;

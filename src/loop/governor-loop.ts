@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Actuator, Applied, OnExit, RestoredControl } from '../core/actuator.ts';
 import type { Clock } from '../core/clock.ts';
-import type { Level, Observation } from '../core/controller.ts';
+import { type Level, type Observation, SOONEST_AGAIN_MS } from '../core/controller.ts';
 import { messageOf } from '../core/errors.ts';
 import { Histogram } from '../core/histogram.ts';
 import type { OperatingPoint } from '../core/machine.ts';
@@ -42,6 +42,8 @@ interface Seat {
   cameDueNs: bigint;
   /** A law that has just taken over is asked at the next tick, whatever its interval. */
   fresh: boolean;
+  /** When to step before the next one that comes by the clock, as the law asked; null where it did not. */
+  againNs: bigint | null;
 }
 
 /** Ticks come in on time within this share of an interval; a policy's step is not put off by a tick that is a bit early. */
@@ -90,6 +92,12 @@ export class GovernorLoop {
   canRise(name: string): boolean {
     const seat = this.#seats.find(({ service }) => service.name === name);
     return !this.#paused && seat !== undefined && seat.step.level < seat.railed.law.limits.max;
+  }
+
+  /** When to tick early, without an alarm, as a law has asked for; null where none has. */
+  get againNs(): bigint | null {
+    const times = this.#seats.flatMap(({ againNs }) => (againNs === null ? [] : [againNs]));
+    return times.length === 0 ? null : times.reduce((first, other) => (other < first ? other : first));
   }
 
   /**
@@ -148,13 +156,14 @@ export class GovernorLoop {
   /**
    * @param dueNs when this tick was to begin
    * @param alarms what woke us before the tick; a service with an alarm is stepped at once
-   * @param early not by the clock: only alarms are answered, and the sensor leaves out what can wait
+   * @param early not by the clock: only alarms are answered and laws asked that asked for it, and the sensor leaves out what can wait
    */
   tick(dueNs: bigint, alarms: readonly Alarm[] = [], early = alarms.length > 0): TickReport {
     const { clock, planner, mode } = this.#parts;
     const beganNs = clock.monotonicNs();
     const faults: string[] = [];
-    const snapshots = this.#sense(early, faults);
+    // A look that a law asked for finds out what came of an alarm: a queue that grows from now on is news again.
+    const snapshots = this.#sense(early, early && alarms.length === 0, faults);
     const alarmed = new Set(alarms.map((alarm) => alarm.target));
 
     const reports = this.#seats.map((seat) => {
@@ -164,7 +173,7 @@ export class GovernorLoop {
       const observation = seat.window.observe(snapshot, alarmed.has(name));
       const windowMs = snapshot.windowNs / NS_PER_MS;
       const compliance = seat.compliance.add(windowMs, snapshot.requests, snapshot.overSlo);
-      this.#decide(seat, observation, beganNs, faults);
+      this.#decide(seat, observation, beganNs, early, faults);
       return { seat, snapshot, observation, compliance };
     });
 
@@ -200,9 +209,9 @@ export class GovernorLoop {
   }
 
   /** A sensor that fails is silence for every service: the controllers know what to do then. */
-  #sense(urgent: boolean, faults: string[]): ReadonlyMap<string, Snapshot> {
+  #sense(urgent: boolean, rearm: boolean, faults: string[]): ReadonlyMap<string, Snapshot> {
     try {
-      return new Map(this.#parts.sensor.read(urgent).map((snapshot) => [snapshot.target, snapshot]));
+      return new Map(this.#parts.sensor.read(urgent, rearm).map((snapshot) => [snapshot.target, snapshot]));
     } catch (error) {
       faults.push(`sensor read failed: ${messageOf(error)}`);
       return new Map();
@@ -227,6 +236,7 @@ export class GovernorLoop {
         steppedAtNs: this.#parts.clock.monotonicNs(),
         cameDueNs: this.#parts.clock.monotonicNs(),
         fresh: true,
+        againNs: null,
       };
     }
     const sameSlo = isDeepStrictEqual(service.slo, before.service.slo);
@@ -254,8 +264,13 @@ export class GovernorLoop {
     seat.fresh = true;
   }
 
-  #decide(seat: Seat, observation: ServiceReport['observation'], nowNs: bigint, faults: string[]): void {
+  #decide(seat: Seat, observation: Observation, nowNs: bigint, early: boolean, faults: string[]): void {
     const { service, railed } = seat;
+    const again = seat.againNs !== null && nowNs >= seat.againNs;
+    if (this.#paused || this.#overrun) {
+      seat.againNs = null;
+      seat.window.stepped();
+    }
     if (this.#overrun) {
       const { max } = railed.law.limits;
       seat.step = { askedLevel: max, level: max, reason: 'the loop cannot keep time: the highest level allowed' };
@@ -263,13 +278,15 @@ export class GovernorLoop {
     }
     const elapsedMs = Number(nowNs - seat.steppedAtNs) / NS_PER_MS;
     const sinceDueMs = Number(nowNs - seat.cameDueNs) / NS_PER_MS;
-    const due = seat.fresh || sinceDueMs >= railed.law.intervalMs * (1 - EARLY_SHARE);
-    if (!(due || observation.alarmed) || this.#paused) return;
+    const due = seat.fresh || (!early && sinceDueMs >= railed.law.intervalMs * (1 - EARLY_SHARE));
+    if (!(due || again || observation.alarmed) || this.#paused) return;
     const step = railed.step({ slo: service.slo, observation, elapsedMs, appliedLevel: this.levelOf(service.name) });
     seat.step = step;
     seat.steppedAtNs = nowNs;
+    seat.window.stepped();
     if (due) seat.cameDueNs = nowNs;
     seat.fresh = false;
+    seat.againNs = againAt(nowNs, step.againMs);
     if (step.fault !== undefined) faults.push(`${service.name}: ${step.fault}`);
   }
 
@@ -336,6 +353,12 @@ export class GovernorLoop {
       compliance: seen.compliance,
     };
   }
+}
+
+function againAt(nowNs: bigint, againMs: number | undefined): bigint | null {
+  // Anything but a number is the mistake of a user's law, and no wish.
+  if (againMs === undefined || !(againMs < Infinity)) return null;
+  return nowNs + BigInt(Math.ceil(Math.max(SOONEST_AGAIN_MS, againMs) * NS_PER_MS));
 }
 
 function silence(target: string, sensor: Sensor, atNs: bigint, windowNs: number): Snapshot {

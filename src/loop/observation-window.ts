@@ -77,6 +77,8 @@ export class ObservationWindow {
   #snapshots: Snapshot[] = [];
   #oldest = 0;
   readonly #gathered = new Gathered();
+  /** What no step has seen yet. */
+  #unseen: Unseen | null = null;
 
   constructor(slo: Slo) {
     this.#slo = slo;
@@ -88,7 +90,13 @@ export class ObservationWindow {
     this.#snapshots.push(snapshot);
     this.#gathered.add(snapshot);
     this.#forget();
-    return observationOf(this.#gathered, snapshot, this.#slo, alarmed);
+    this.#unseen = joined(this.#unseen, snapshot);
+    return observationOf(this.#gathered, snapshot, this.#unseen, this.#slo, alarmed);
+  }
+
+  /** A step has taken the last observation in: the next one's `latest` begins here. */
+  stepped(): void {
+    this.#unseen = null;
   }
 
   /** The oldest go while the others carry weight without them. */
@@ -109,7 +117,22 @@ export class ObservationWindow {
   }
 }
 
-function observationOf(gathered: Gathered, latest: Snapshot, slo: Slo, alarmed: boolean): Observation {
+type Unseen = Pick<Snapshot, 'windowNs' | 'arrivals' | 'requests' | 'overSlo' | 'latency'>;
+
+function joined(before: Unseen | null, next: Snapshot): Unseen {
+  if (before === null) return next;
+  const latency = before.latency.clone();
+  latency.add(next.latency);
+  return {
+    windowNs: before.windowNs + next.windowNs,
+    arrivals: before.arrivals + next.arrivals,
+    requests: before.requests + next.requests,
+    overSlo: before.overSlo + next.overSlo,
+    latency,
+  };
+}
+
+function observationOf(gathered: Gathered, latest: Snapshot, unseen: Unseen, slo: Slo, alarmed: boolean): Observation {
   const { latency, handlingTime, windowNs, requests, overSlo, means } = gathered;
   const [medianNs, quantileNs] = quantilesOrNull(latency, [0.5, slo.quantile]);
   return {
@@ -125,11 +148,11 @@ function observationOf(gathered: Gathered, latest: Snapshot, slo: Slo, alarmed: 
     handlingQuantileNs: handlingTime.count > 0 ? handlingTime.quantileNs(slo.quantile) : null,
     handlingVariability: handlingTime.count > 0 ? handlingTime.variability : null,
     latest: {
-      windowMs: latest.windowNs / NS_PER_MS,
-      arrivals: latest.arrivals,
-      requests: latest.requests,
-      overSlo: latest.overSlo,
-      quantileNs: latest.latency.count > 0 ? latest.latency.quantileNs(slo.quantile) : null,
+      windowMs: unseen.windowNs / NS_PER_MS,
+      arrivals: unseen.arrivals,
+      requests: unseen.requests,
+      overSlo: unseen.overSlo,
+      quantileNs: unseen.latency.count > 0 ? unseen.latency.quantileNs(slo.quantile) : null,
     },
     inFlight: latest.inFlight,
     oldestInFlightNs: latest.oldestInFlightNs,

@@ -21,8 +21,8 @@ export function predictingSensor(
   return {
     method: sensor.method,
     unit: sensor.unit,
-    read: (urgent) =>
-      sensor.read(urgent).map((seen) => predictSnapshot(seen, levelOf(seen.target), sloOf(seen.target))),
+    read: (urgent, rearm) =>
+      sensor.read(urgent, rearm).map((seen) => predictSnapshot(seen, levelOf(seen.target), sloOf(seen.target))),
     ...(sensor.alarms === undefined ? {} : { alarms: sensor.alarms }),
     close: () => sensor.close(),
   };

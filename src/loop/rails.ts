@@ -8,6 +8,7 @@ export interface RailedStep {
   readonly level: Level;
   readonly reason: string;
   readonly state: unknown;
+  readonly againMs?: number;
   /** Set when the controller threw or answered no number: the level is then the highest allowed. */
   readonly fault?: string;
 }
@@ -21,7 +22,14 @@ export function railedStep(controller: Controller, input: ControllerInput, state
       return failed(max, `controller ${controller.name} answered level ${output.level}, expected a number from 0 to 1`);
     }
     const level = Math.min(max, Math.max(min, output.level));
-    return { askedLevel: output.level, level, reason: output.reason, state: output.state };
+    const { reason, againMs } = output;
+    return {
+      askedLevel: output.level,
+      level,
+      reason,
+      state: output.state,
+      ...(againMs === undefined ? {} : { againMs }),
+    };
   } catch (error) {
     return failed(max, `controller ${controller.name} failed: ${messageOf(error)}`);
   }

@@ -221,6 +221,11 @@ export class Plant {
     this.recorders[service]!.lateSinceArmed = 0;
   }
 
+  /** These kinds as well may be raised once more, by the budget that they were armed with. */
+  rearm(service: number, kinds: number): void {
+    this.armed[service]! |= kinds;
+  }
+
   /** The kinds of alarm that were raised for the service since the last call. */
   takeAlarms(service: number): number {
     const kinds = this.raised[service]!;

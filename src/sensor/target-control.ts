@@ -26,6 +26,11 @@ export class TargetControl {
     if (alarm === undefined) this.#words[CONTROL.armed / 4] = 0;
   }
 
+  /** `waiting` may come once more before the window ends. */
+  rearm(): void {
+    if (this.#wantsAlarms) Atomics.or(this.#words, CONTROL.armed / 4, ALARM_BITS.waiting);
+  }
+
   /** A new window begins: each kind of alarm may come once in it. */
   arm(health: Health): void {
     if (!this.#wantsAlarms) return;

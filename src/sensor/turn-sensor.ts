@@ -157,7 +157,7 @@ export class TurnSensor implements OpenedSensor {
     }
   }
 
-  read(urgent = false): readonly Snapshot[] {
+  read(urgent = false, rearm = false): readonly Snapshot[] {
     this.#assertOpen();
     const windows = this.#targets.map(({ reader, streams }) => ({ turns: reader.read(), streams: streams?.read() }));
     let walked = false;
@@ -202,6 +202,7 @@ export class TurnSensor implements OpenedSensor {
       target.readAtNs = atNs;
       target.inFlight = window.inFlight;
       if (!urgent) target.control.arm(health);
+      else if (rearm) target.control.rearm();
       return {
         target: target.spec.name,
         method: this.method,

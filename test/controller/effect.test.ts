@@ -45,6 +45,13 @@ describe('watchEffect()', () => {
     expect(watch(60, 0.8, {}, raised)).toMatchObject({ level: 0.25 });
   });
 
+  it('finds nothing futile in a rise that is younger than what was measured', () => {
+    const before = watch(5, 0.4, {});
+    const justRaised = watchEffect(input(LATE, { appliedLevel: 0.8 }), before, 0.25, 0.42);
+    expect(justRaised).toMatchObject({ kind: 'rising', note: null });
+    expect(watchEffect(input(LATE, { appliedLevel: 0.8 }), justRaised, 0.25, 0.8)).toMatchObject({ kind: 'futile' });
+  });
+
   it('takes a step down back that made it worse, and stays there', () => {
     const lower = watch(2, 0.8, {}, watch(5, 0.8, {}, watch(1, 0.4, {})));
     const back = watch(10, 0.68, { handlingTimeNs: 60 * NS_PER_MS }, lower);

@@ -3,7 +3,7 @@ import { guardedController, type GuardedState } from '../../src/controller/guard
 import type { Controller } from '../../src/core/controller.ts';
 import type { Observation } from '../../src/core/controller.ts';
 import { NS_PER_MS } from '../../src/core/units.ts';
-import { input } from './observation.ts';
+import { input, SLO } from './observation.ts';
 
 /** A law that always wants 0.4, and counts its steps. */
 const law: Controller<number> = {
@@ -11,14 +11,15 @@ const law: Controller<number> = {
   initial: () => 0,
   step: (_, steps) => ({ level: 0.4, state: steps + 1, reason: 'as ever' }),
 };
-const guarded = guardedController(law, {
+const PARAMETERS = {
   setpoint: 0.8,
   confidence: 0.9,
   utilizationCeiling: 0.9,
   idleAfter: 1000,
   silenceAfter: 1000,
   safeLevel: 0.9,
-});
+};
+const guarded = guardedController(law, PARAMETERS);
 
 interface Run {
   state: GuardedState<number>;
@@ -83,6 +84,61 @@ describe('guardedController()', () => {
     const run = step(start, { inFlight: 80 });
     expect(run.level).toBe(1);
     expect(run.reason).toBe('80 in flight: boost to 100 %');
+  });
+
+  it('shows the law what has been learned of the service, this step included', () => {
+    const rates: (number | undefined)[] = [];
+    const curious = guardedController<null>(
+      {
+        name: 'curious',
+        initial: () => null,
+        step: (_, state, { load }) => {
+          rates.push(load.arrivals?.rps);
+          return { level: 0.4, state, reason: 'as ever' };
+        },
+      },
+      PARAMETERS,
+    );
+    curious.step(input(), curious.initial(0.4));
+    expect(rates).toEqual([300]);
+  });
+
+  it('asks to be asked again while a boost lasts or an alarm was answered, and not otherwise', () => {
+    const againMs = (changes: Partial<Observation>) =>
+      guarded.step(input({ utilization: 0.3, ...changes }, { appliedLevel: 0.4 }), start.state).againMs;
+    expect(againMs({})).toBeUndefined();
+    expect(againMs({ alarmed: true })).toBe(10);
+    expect(againMs({ inFlight: 80 })).toBe(10);
+  });
+
+  it('goes down right after an alarm only where the level can follow the queue', () => {
+    const levelAfter = (latencyNs: number) => {
+      const busy = { alarmed: true, inFlight: 3, oldestInFlightNs: 0.8 * latencyNs };
+      const slo = { ...SLO, latencyNs };
+      const given = (changes: Partial<Observation>) => ({
+        ...input({ utilization: 0.3, quantileNs: latencyNs / 2, ...changes }, { appliedLevel: 0.4 }),
+        slo,
+        elapsedMs: 10,
+      });
+      const alarmed = guarded.step(given(busy), start.state);
+      expect(alarmed.level).toBeGreaterThan(0.4);
+      let { level, state } = guarded.step(given({}), alarmed.state);
+      const soon = level;
+      for (let looks = 0; looks < 10; looks++) ({ level, state } = guarded.step(given({}), state));
+      return [soon, level];
+    };
+    expect(levelAfter(20 * NS_PER_MS)).toEqual([0.4, 0.4]);
+    const [soon, later] = levelAfter(NS_PER_MS);
+    expect(soon).toBeGreaterThan(0.4);
+    expect(later).toBe(0.4);
+  });
+
+  it('moves with a jump of the load, and says from where to where and why', () => {
+    const jump = { latest: { windowMs: 100, arrivals: 120, requests: 120, overSlo: 0, quantileNs: NS_PER_MS } };
+    const calm = step(start, { demandNs: NS_PER_MS / 2 }, 30);
+    const run = step(calm, { demandNs: NS_PER_MS / 2, ...jump });
+    expect(run.level).toBeGreaterThan(0.5);
+    expect(run.reason).toMatch(/^arrivals jumped from 300\/s to 1200\/s: up from 40 % to \d+ % for the same latency$/);
   });
 
   it('says when raising does not help', () => {

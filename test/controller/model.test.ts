@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { model, modelLaw, type ModelState } from '../../src/controller/model.ts';
+import { model, modelLaw } from '../../src/controller/model.ts';
+import { learnService, nothingLearned } from '../../src/controller/service-estimate.ts';
 import type { Observation } from '../../src/core/controller.ts';
 import { NS_PER_MS } from '../../src/core/units.ts';
 import { input, SLO } from './observation.ts';
@@ -7,12 +8,26 @@ import { runBench, summarize } from './queue-bench.ts';
 
 const law = modelLaw(model.parameters.parse({}) as Parameters<typeof modelLaw>[0]);
 
-function stepMany(times: number, from: number, changes: Partial<Observation>) {
-  let state: ModelState = law.initial(from);
-  let level = from;
-  let reason = '';
-  for (let i = 0; i < times; i++) ({ state, level, reason } = law.step(input(changes, { appliedLevel: level }), state));
-  return { state, level, reason };
+interface Run {
+  readonly state: ReturnType<typeof law.initial>;
+  readonly service: ReturnType<typeof learnService>;
+  readonly level: number;
+  readonly reason: string;
+}
+
+const startAt = (level: number): Run => ({ state: law.initial(level), service: nothingLearned, level, reason: '' });
+
+/** As under the guard, which learns what the law is told of the service. */
+function step({ state, service, level }: Run, changes: Partial<Observation>): Run {
+  const given = input(changes, { appliedLevel: level });
+  const learned = learnService(service, given);
+  return { ...law.step(given, state, learned), service: learned };
+}
+
+function stepMany(times: number, from: number, changes: Partial<Observation>): Run {
+  let run = startAt(from);
+  for (let i = 0; i < times; i++) run = step(run, changes);
+  return run;
 }
 
 describe('modelLaw()', () => {
@@ -22,10 +37,9 @@ describe('modelLaw()', () => {
   });
 
   it('raises at once for a jump of the load that it can foresee the outcome of', () => {
-    const { state, level } = stepMany(200, 0.5, { demandNs: NS_PER_MS });
+    const run = stepMany(200, 0.5, { demandNs: NS_PER_MS });
     const latest = { windowMs: 100, arrivals: 150, requests: 150, overSlo: 0, quantileNs: 12 * NS_PER_MS };
-    const next = law.step(input({ demandNs: NS_PER_MS, latest }, { appliedLevel: level }), state);
-    expect(next.level).toBeGreaterThan(level * 1.3);
+    expect(step(run, { demandNs: NS_PER_MS, latest }).level).toBeGreaterThan(run.level * 1.3);
   });
 
   it('raises, though its formulas say otherwise, while what is measured is over the SLO', () => {
@@ -56,7 +70,7 @@ describe('modelLaw()', () => {
     const times = { quantileNs: 10 * NS_PER_MS, handlingTimeNs: 4 * NS_PER_MS, socketWaitNs: 0, utilization: 0.1 };
     const partly = stepMany(10, 0.8, { ...times, demandNs: NS_PER_MS / 2 });
     const wholly = stepMany(10, 0.8, { ...times, demandNs: 4 * NS_PER_MS });
-    expect(partly.state.service.restNs).toBeGreaterThan(wholly.state.service.restNs);
+    expect(partly.service.restNs).toBeGreaterThan(wholly.service.restNs);
     expect(partly.level).toBeLessThan(wholly.level);
   });
 

@@ -154,6 +154,7 @@ export function runBench(options: BenchOptions): readonly BenchTick[] {
     cpuTimeNs = 0;
     const observation = window.observe(snapshot, false);
     const step = railedStep(controller, { slo, observation, elapsedMs: intervalMs, appliedLevel, limits }, state);
+    window.stepped();
     if (step.fault !== undefined) throw new Error(step.fault);
     state = step.state;
     appliedLevel = apply(step.level, nowNs / NS_PER_MS);

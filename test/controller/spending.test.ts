@@ -14,8 +14,16 @@ function spend(steps: number, overSlo: number, requests = 1000): Spending {
 }
 
 describe('followSpending()', () => {
-  it('rests where the budget is spent, no more and no less', () => {
-    expect(spend(100, 8).margin).toBeCloseTo(0, 9);
+  it('rests where the budget is spent, but for what chance can do to it', () => {
+    // Ten thousand requests a second may have 6,000 slow ones a minute: 0.8 of that, less two standard deviations.
+    const spendable = 10 * 0.8 * (1 - 2 / Math.sqrt(6000));
+    expect(spend(100, spendable).margin).toBeCloseTo(0, 9);
+  });
+
+  it('leaves the more of a budget the smaller it is', () => {
+    // The same share of slow requests: too many of thirty a second, where a minute tolerates eighteen.
+    expect(spend(100, 0.018, 3).margin).toBeGreaterThan(0);
+    expect(spend(100, 6, 1000).margin).toBeLessThan(0);
   });
 
   it('grows while more is spent and shrinks while less is, up to its bounds', () => {
@@ -31,7 +39,7 @@ describe('followSpending()', () => {
     const rested = spend(3000, 8);
     const after = followSpending(rested, input({ latest: burst }), options);
     expect(after.margin).toBe(1);
-    expect(after.usual - rested.usual).toBeLessThan(0.04);
+    expect(after.usual - rested.usual).toBeLessThan(0.1);
     let later = after;
     const quiet = { ...burst, overSlo: 0 };
     for (let i = 0; i < 400; i++) later = followSpending(later, input({ latest: quiet }), options);

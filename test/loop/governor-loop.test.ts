@@ -44,7 +44,7 @@ function bench(options: { clampAtLevel?: number; intervalMs?: number; lawAt?: (w
   let next: Snapshot | Error = snapshotOf(100, NS_PER_MS);
   const points: OperatingPoint[] = [];
   const inputs: ControllerInput[] = [];
-  const answer = { level: 0.5, throws: false };
+  const answer: { level: number; throws: boolean; againMs?: number } = { level: 0.5, throws: false };
   const reads: (boolean | undefined)[] = [];
   const sensor: Sensor = {
     method: 'simulated',
@@ -80,7 +80,8 @@ function bench(options: { clampAtLevel?: number; intervalMs?: number; lawAt?: (w
     step: (input, state) => {
       inputs.push(input);
       if (answer.throws) throw new Error('lost');
-      return { level: answer.level, state, reason: `from ${state.from}` };
+      const { level, againMs } = answer;
+      return { level, state, reason: `from ${state.from}`, ...(againMs === undefined ? {} : { againMs }) };
     },
   });
   const controller = controllerOf('scripted');
@@ -112,9 +113,9 @@ function bench(options: { clampAtLevel?: number; intervalMs?: number; lawAt?: (w
     answer,
     reads,
     see: (snapshot: Snapshot | Error) => (next = snapshot),
-    tick: (afterMs = 100, alarms: readonly Alarm[] = []) => {
+    tick: (afterMs = 100, alarms: readonly Alarm[] = [], early = alarms.length > 0) => {
       nowNs += BigInt(afterMs * NS_PER_MS);
-      return loop.tick(nowNs, alarms);
+      return loop.tick(nowNs, alarms, early);
     },
   };
 }
@@ -167,6 +168,59 @@ describe('GovernorLoop', () => {
     expect(inputs[0]).toMatchObject({ elapsedMs: 3, observation: { alarmed: true } });
     tick(3);
     expect(inputs).toHaveLength(1);
+  });
+
+  it('asks a law again when it asks for that, and shows it all that came since', () => {
+    const { loop, tick, inputs, answer } = bench();
+    const againMs = () => Number(loop.againNs) / NS_PER_MS;
+    tick();
+    expect(loop.againNs).toBeNull();
+    answer.againMs = 20;
+    const { atMs } = tick(20, [{ target: 'web', kind: 'late', atNs: 0n }]);
+    expect(againMs()).toBe(atMs + 20);
+    tick(15, [], true);
+    expect(inputs).toHaveLength(2);
+    tick(5, [], true);
+    expect(inputs).toHaveLength(3);
+    // The early tick in between was not shown to the law: it is part of what is new.
+    expect(inputs[2]).toMatchObject({ elapsedMs: 20, observation: { alarmed: false, latest: { windowMs: 200 } } });
+    expect(againMs()).toBe(atMs + 40);
+    delete answer.againMs;
+    tick(20, [], true);
+    expect(inputs).toHaveLength(4);
+    expect(loop.againNs).toBeNull();
+  });
+
+  it.each([0, -5, Number.NEGATIVE_INFINITY])('is not made to spin by a law that asks for %d ms', (againMs) => {
+    const { loop, tick, answer } = bench();
+    answer.againMs = againMs;
+    const { atMs } = tick();
+    expect(Number(loop.againNs) / NS_PER_MS).toBe(atMs + 10);
+  });
+
+  it.each([Number.NaN, Infinity])('takes %d ms for no wish to be asked again', (againMs) => {
+    const { loop, tick, answer } = bench();
+    answer.againMs = againMs;
+    tick();
+    expect(loop.againNs).toBeNull();
+  });
+
+  it.each(['pause', 'overrun'] as const)('asks no law again after a %s', (what) => {
+    const { loop, tick, answer } = bench();
+    answer.againMs = 10;
+    tick();
+    if (what === 'pause') loop.pause();
+    else loop.overrun(true);
+    tick(10, [], true);
+    expect(loop.againNs).toBeNull();
+  });
+
+  it('puts no step off for an alarm just before it', () => {
+    const { tick, inputs } = bench();
+    tick();
+    tick(95, [{ target: 'web', kind: 'late', atNs: 0n }]);
+    tick(5);
+    expect(inputs).toHaveLength(3);
   });
 
   it('goes to full speed on pause, stays there, and takes over from there on resume', () => {

@@ -28,6 +28,18 @@ describe('ObservationWindow', () => {
     expect(seen).toMatchObject({ requests: 300, windowMs: 3000, throughputRps: 100 });
   });
 
+  it('tells of all requests since the last step as the latest, however many looks that were', () => {
+    const window = new ObservationWindow(SLO);
+    window.observe(snapshotOf(30, NS_PER_MS), false);
+    window.stepped();
+    window.observe(snapshotOf(100, NS_PER_MS), false);
+    const { latest } = window.observe(snapshotOf(10, 9 * NS_PER_MS), false);
+    expect(latest).toMatchObject({ windowMs: 200, arrivals: 110, requests: 110 });
+    expect(latest.quantileNs).toBeGreaterThan(8 * NS_PER_MS);
+    window.stepped();
+    expect(window.observe(snapshotOf(5, NS_PER_MS), false).latest).toMatchObject({ windowMs: 100, requests: 5 });
+  });
+
   it('never reaches back further than the longest window, however few requests it holds', () => {
     const window = new ObservationWindow(SLO);
     let seen = window.observe(snapshotOf(1, NS_PER_MS), false);
