@@ -82,7 +82,7 @@ describe('method fentry counts exactly', () => {
     const { counts, latencyMs, longestMs } = caseOf('several sends');
     expect(counts).toMatchObject({ requests: 2, unsolicited: 2, inFlight: 0 });
     expect(latencyMs).toBeGreaterThanOrEqual(2 * 10);
-    expect(longestMs).toBeLessThan(1500);
+    expect(longestMs).toBeLessThan(4000);
   });
 
   it.each(['abandoned by the client', 'reset by the server'])('%s', (name) => {
@@ -163,7 +163,7 @@ describe('method fentry divides latency as it was spent', () => {
 
   it('a late read shows as socket wait', () => {
     const { socketWaitMs, handlingMs } = caseOf('a late read');
-    expect(socketWaitMs).toBeGreaterThanOrEqual(5 * 30);
+    expect(socketWaitMs).toBeGreaterThanOrEqual(5 * 200);
     expect(handlingMs).toBeLessThan(socketWaitMs);
   });
 

@@ -1,27 +1,12 @@
-import { execFileSync } from 'node:child_process';
-import { chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { bootGuest, type GuestResult } from './boot-guest.ts';
-
-const ROOT = join(import.meta.dirname, '../..');
+import type { GuestResult } from './boot-guest.ts';
+import { GuestFolder } from './support/guest-folder.ts';
 
 const CONFIG = `services:
   - name: echo
     target: { port: 7411 }
     slo: { quantile: p99, latency: 2s, window: 1min }
     policy: /usr/share/tailgov/policies/pid.yaml
-`;
-
-/** On top of the unit: a record of what systemd does with it, and all the time that an emulated machine may need. */
-const DROP_IN = `[Service]
-StandardOutput=append:/vm/daemon.log
-StandardError=append:/vm/daemon.log
-ReadWritePaths=/vm
-TimeoutStartSec=infinity
-TimeoutStopSec=120s
-ExecStopPost=/bin/sh -c 'sh /vm/controls.sh >/vm/after-$$SERVICE_RESULT'
 `;
 
 const RIVAL = `[Service]
@@ -41,37 +26,26 @@ policy1/scaling_max_freq 2800000`;
 /** About two minutes on an idle machine: Node starts seven times. */
 const GUEST_LIMIT_MS = 600_000;
 
-let folder: string;
+let folder: GuestFolder;
 let guest: GuestResult;
 
-/** What the guest wrote down. */
-const seen = (name: string) => readFileSync(join(folder, name), 'utf8').trim();
+const seen = (name: string) => folder.seen(name);
 const properties = (name: string): Record<string, string> =>
   Object.fromEntries([...seen(name).matchAll(/^(\w+)=(.*)$/gm)].map(([, property, value]) => [property!, value!]));
-/** What was logged in a step, by daemon and restorer. */
-const logOf = (step: string) => new RegExp(`^== ${step}$([^]*?)(?:^== |(?![^]))`, 'm').exec(seen('daemon.log'))![1]!;
 
 beforeAll(async () => {
-  folder = mkdtempSync(join(tmpdir(), 'tailgov-service-'));
-  // The server is another user's.
-  chmodSync(folder, 0o777);
-  cpSync(join(import.meta.dirname, 'guest/service'), folder, { recursive: true });
-  const script = join(ROOT, 'deploy/package-deb.mjs');
-  const file = execFileSync(process.execPath, [script, '--out', folder], { encoding: 'utf8' }).trim();
-  cpSync(file, join(folder, 'tailgov.deb'));
-  writeFileSync(join(folder, 'tailgov.yaml'), CONFIG);
-  mkdirSync(join(folder, 'units/tailgov.service.d'), { recursive: true });
-  writeFileSync(join(folder, 'units/tailgov.service.d/record.conf'), DROP_IN);
-  writeFileSync(join(folder, 'units/power-profiles-daemon.service'), RIVAL);
-  guest = await bootGuest({ folder, systemd: true, timeoutMs: GUEST_LIMIT_MS });
+  folder = new GuestFolder('service');
+  folder.addPackage();
+  folder.write('tailgov.yaml', CONFIG);
+  folder.write('units/power-profiles-daemon.service', RIVAL);
+  guest = await folder.boot({ systemd: true, timeoutMs: GUEST_LIMIT_MS });
 }, GUEST_LIMIT_MS + 240_000);
 
-afterAll(() => rmSync(folder, { recursive: true }));
+afterAll(() => folder.remove());
 
 describe('tailgov.service under systemd, on the real acpi-cpufreq driver', () => {
   it('starts when the loop governs, and says so', () => {
-    const logs = ['in-vain', 'daemon.log'].filter((name) => existsSync(join(folder, name)));
-    expect(guest.status, [guest.console, ...logs.map((name) => `${name}:\n${seen(name)}`)].join('\n')).toBe(0);
+    expect(guest.status, folder.whatHappened(guest)).toBe(0);
     expect(properties('started')).toMatchObject({ ActiveState: 'active', SubState: 'running', NRestarts: '0' });
     expect(properties('started')['StatusText']).toMatch(/^governing/);
     expect(seen('status-text')).toMatch(/^governing: echo p99 .* of 2\.00 s, level \d\.\d\d$/);
@@ -105,7 +79,7 @@ describe('tailgov.service under systemd, on the real acpi-cpufreq driver', () =>
 
   it('goes on in the same process when it is reloaded', () => {
     expect(properties('reloaded')).toEqual({ ActiveState: 'active', MainPID: properties('started')['MainPID'] });
-    expect(logOf('start')).toContain('received SIGHUP');
+    expect(folder.logOf('start')).toContain('received SIGHUP');
   });
 
   it('takes over from a service that wants the same files', () => {
@@ -114,12 +88,12 @@ describe('tailgov.service under systemd, on the real acpi-cpufreq driver', () =>
 
   it('is restored by ExecStopPost after a SIGKILL of all its processes, and started again', () => {
     expect(seen('after-signal')).toBe(ORIGINAL);
-    expect(logOf('kill')).toMatch(/^restored +devices\/system\/cpu\/cpufreq\/policy0\/scaling_max_freq$/m);
+    expect(folder.logOf('kill')).toMatch(/^restored +devices\/system\/cpu\/cpufreq\/policy0\/scaling_max_freq$/m);
   });
 
   it('is given up by the watchdog when it hangs, restored and started again', () => {
     expect(seen('after-watchdog')).toBe(ORIGINAL);
-    expect(logOf('hang')).toMatch(/^restored +devices\/system\/cpu\/cpufreq\/policy0\/scaling_max_freq$/m);
+    expect(folder.logOf('hang')).toMatch(/^restored +devices\/system\/cpu\/cpufreq\/policy0\/scaling_max_freq$/m);
   });
 
   it('gives way to such a service, with every control put back and nothing left behind', () => {

@@ -1,14 +1,10 @@
 /** SIGKILL at random instants of a daemon that governs the real acpi-cpufreq driver, whose files are compared one by one afterwards. */
-import { execFileSync } from 'node:child_process';
-import { chmodSync, cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { compileScriptedServer } from '../kernel/support/servers.ts';
 import { figure, random, SEED, tries } from '../torture/tries.ts';
-import { bootGuest } from './boot-guest.ts';
+import { GuestFolder } from './support/guest-folder.ts';
 
-const ROOT = join(import.meta.dirname, '../..');
 const TRIES = tries(1, 50);
 /** Three to five minutes each were seen on a machine that was very busy. */
 const LIMIT_MS = 300_000 + TRIES * 400_000;
@@ -27,18 +23,15 @@ const CONFIG = `services:
 telemetry: { metrics: off, powerModel: off }
 `;
 
-let folder: string;
+let folder: GuestFolder;
 beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), 'tailgov-killed-'));
-  chmodSync(folder, 0o755);
-  cpSync(join(import.meta.dirname, 'guest/kill'), folder, { recursive: true });
-  execFileSync(process.execPath, [join(ROOT, 'deploy/build.mjs'), 'bpf', 'bundle'], { stdio: 'pipe' });
-  compileScriptedServer(join(folder, 'scripted-server'));
-  writeFileSync(join(folder, 'tailgov.yaml'), CONFIG);
-  writeFileSync(join(folder, 'policy.yaml'), POLICY);
-  writeFileSync(join(folder, 'program'), join(ROOT, 'dist/cli.js'));
+  folder = new GuestFolder('kill');
+  folder.addProgram();
+  compileScriptedServer(join(folder.path, 'scripted-server'));
+  folder.write('tailgov.yaml', CONFIG);
+  folder.write('policy.yaml', POLICY);
 }, 240_000);
-afterAll(() => rmSync(folder, { recursive: true }));
+afterAll(() => folder.remove());
 
 it(
   'a daemon that is killed on a real driver leaves every control as it was, every time',
@@ -50,13 +43,12 @@ it(
       const way = dice() < 0.7 ? 'guardian' : 'restore';
       return `${phases[at % phases.length]} ${Math.floor(dice() * 1000)} ${way}\n`;
     });
-    writeFileSync(join(folder, 'plan'), plan.join(''));
-    const guest = await bootGuest({ folder, timeoutMs: LIMIT_MS });
-    const seen = (name: string) => (existsSync(join(folder, name)) ? readFileSync(join(folder, name), 'utf8') : '');
-    const lines = seen('tries').trim().split('\n');
-    const context = `seed ${SEED}\n${seen('tries')}\n${seen('in-vain')}\n${guest.console}`;
+    folder.write('plan', plan.join(''));
+    const guest = await folder.boot({ timeoutMs: LIMIT_MS });
+    const lines = folder.seen('tries').split('\n');
+    const context = `seed ${SEED}\n${folder.whatHappened(guest, 'tries')}`;
     expect(guest.status, context).toBe(0);
-    expect(seen('original')).toContain('policy1/scaling_max_freq 2800000');
+    expect(folder.seen('original')).toContain('policy1/scaling_max_freq 2800000');
     expect(lines, context).toHaveLength(TRIES);
     expect(lines.filter((line) => line.split(' ')[3] !== 'restored')).toEqual([]);
     const count = (word: string) => lines.filter((line) => line.includes(word)).length;

@@ -1,54 +1,38 @@
 # Runs in the guest, as root: the daemon governs a real server by frequency and cores while load comes and goes. What is seen
 # goes to /vm, step by step; daemon-under-load.test.ts judges it.
-cpu=/sys/devices/system/cpu
-policy=$cpu/cpufreq
+. /vm/common.sh
 batch=/sys/fs/cgroup/batch
 echo=$batch/echo
 
-# until_true SECONDS COMMAND...: the guest is emulated, and slow
-until_true() {
-  echo "$(cut -d' ' -f1 /proc/uptime) s: $*" >>/vm/steps
-  tries=$(($1 * 3))
-  shift
-  until "$@"; do
-    tries=$((tries - 1))
-    [ $tries -gt 0 ] || { echo "in vain: $*" >>/vm/in-vain; return 1; }
-    sleep 0.2
-  done
-}
-controls() { sh /vm/controls.sh >"/vm/$1"; }
 runs_on() { [ "$(cat $echo/cpuset.cpus.effective)" = "$1" ]; }
-capped_at() { [ "$(cat $policy/policy2/scaling_max_freq)" = "$1" ]; }
-load() { echo "$1" >/vm/load.new; mv /vm/load.new /vm/load; }
+capped_at() { [ "$(cat $cpufreq/policy"$1"/scaling_max_freq)" = "$2" ]; }
 
 # A tree of somebody else's than systemd, with the server in it, and a process that its owner has pinned.
 mkdir -p $echo
 echo +cpuset >/sys/fs/cgroup/cgroup.subtree_control
 echo +cpuset >$batch/cgroup.subtree_control
 load 0
-(sh -c 'echo $$ >'$echo'/cgroup.procs; exec "$GUEST_NODE" /vm/server.mjs') >/vm/server.log 2>&1 &
-until_true 100 [ -e /vm/serving ]
-cat $echo/cgroup.procs >/vm/server-pid
+(sh -c 'echo $$ >'$echo'/cgroup.procs; exec "$GUEST_NODE" /vm/server.mjs echo 7412') >/vm/server.log 2>&1 &
+until_true 100 [ -e /vm/serving-echo ]
 sh -c 'echo $$ >'$echo'/cgroup.procs; exec taskset -c 3 sleep 3600' &
 echo $! >/vm/pinned-pid
 sleep 3600 &
 echo $! >/vm/beside-pid
 
-# An operator's choice, which differs from policy to policy and from what the kernel starts with.
-echo conservative >$policy/policy0/scaling_governor
-echo powersave >$policy/policy1/scaling_governor
-echo 2800000 >$policy/policy1/scaling_max_freq
+as_operator_likes
 controls original
 
 "$GUEST_NODE" "$(cat /vm/program)" run --config /vm/tailgov.yaml --runtime /run/tailgov >/vm/daemon.log 2>&1 &
 daemon=$!
 until_true 150 runs_on 1
-until_true 20 capped_at 1200000
+until_true 20 capped_at 1 1200000
+until_true 20 capped_at 2 1200000
 controls quiet
 
 load 40
 until_true 60 runs_on 1-3
-until_true 20 capped_at 3200000
+until_true 20 capped_at 1 2800000
+until_true 20 capped_at 2 3200000
 controls busy
 
 load 0

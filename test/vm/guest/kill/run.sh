@@ -1,22 +1,12 @@
 # Runs in the guest, as root: a daemon on the real cpufreq driver that is killed again and again. Each line of /vm/plan says when,
 # in thousandths of what the phase may take, and who puts the controls back; /vm/tries has what came of it.
-policy=/sys/devices/system/cpu/cpufreq
+. /vm/common.sh
 program=$(cat /vm/program)
 runtime=/run/tailgov
 
-controls() { sh /vm/controls.sh; }
 now_ms() { echo "$(($(cut -d' ' -f1 /proc/uptime | tr -d .)0))"; }
 sleep_ms() { sleep "$(($1 / 1000)).$(printf %03d $(($1 % 1000)))"; }
-# until_true SECONDS COMMAND...: the guest is emulated, and slow
-until_true() {
-  ends=$(($(now_ms) + $1 * 1000))
-  shift
-  until "$@"; do
-    [ "$(now_ms)" -lt $ends ] || { echo "in vain: $*" >>/vm/in-vain; return 1; }
-    sleep 0.1
-  done
-}
-governs() { [ "$(cat $policy/policy0/scaling_max_freq)" -lt 3200000 ]; }
+governs() { [ "$(cat $cpufreq/policy0/scaling_max_freq)" -lt 3200000 ]; }
 has_ended() { [ ! -d "/proc/$1" ] || grep -q '^State:.*Z' "/proc/$1/status" 2>/dev/null; }
 # On a machine that is very busy it may be given up while it starts: one more end, after which all must be as it was.
 governs_or_ended() { governs || has_ended $daemon; }
@@ -29,11 +19,8 @@ sed -i "s/PORT/$port/" /vm/tailgov.yaml
 # One request after the other: the policy goes up and down with each.
 bash -c "exec 3<>/dev/tcp/127.0.0.1/$port; while echo -n x >&3 && read -r -n 1 <&3; do :; done" &
 
-# An operator's choice, which differs from policy to policy and from what the kernel starts with.
-echo conservative >$policy/policy0/scaling_governor
-echo powersave >$policy/policy1/scaling_governor
-echo 2800000 >$policy/policy1/scaling_max_freq
-controls >/vm/original
+as_operator_likes
+controls original
 
 start_ms=0
 while read -r phase share way; do
@@ -54,13 +41,13 @@ while read -r phase share way; do
   [ "$way" = restore ] && [ -n "$guardian" ] && kill -KILL "$guardian"
   kill -KILL $daemon 2>/dev/null
   wait $daemon 2>/dev/null
-  controls >/vm/killed
+  controls killed
   if [ "$way" = guardian ] && [ -n "$guardian" ]; then
     until_true 300 has_ended "$guardian"
   else
     "$GUEST_NODE" "$program" restore --runtime $runtime >/vm/restore.log 2>&1 || echo "restore failed" >>/vm/in-vain
   fi
-  controls >/vm/restored
+  controls restored
   changed=same
   cmp -s /vm/original /vm/killed || changed=changed
   outcome=restored

@@ -1,29 +1,11 @@
 # Runs in the guest, as root, under systemd: the package's unit governs the CPUs of two services, one by AllowedCPUs, one by the
 # cpuset of a delegated control group. What is seen goes to /vm, step by step; service-cores.test.ts judges it.
+. /vm/common.sh
 
-# until_true SECONDS COMMAND...: the guest is emulated, and slow
-until_true() {
-  echo "$(cut -d' ' -f1 /proc/uptime) s: $*" >>/vm/steps
-  tries=$(($1 * 3))
-  shift
-  until "$@"; do
-    tries=$((tries - 1))
-    [ $tries -gt 0 ] || { echo "in vain: $*" >>/vm/in-vain; return 1; }
-    sleep 0.3
-  done
-}
-controls() { sh /vm/controls.sh >"/vm/$1"; }
 may_run_on() { [ "$(sed -n 's/^Cpus_allowed_list:\s*//p' /proc/"$(cat /vm/pid-"$1")"/status)" = "$2" ]; }
 governed() { tail -n +"$from" /vm/daemon.log | grep -q "governing the CPUs of $1"; }
 alone() { may_run_on "$1" 0 || may_run_on "$1" 1; }
 allowed_cpus() { [ "$(systemctl show --property AllowedCPUs --value echo.service)" = "$1" ]; }
-property() { systemctl show --property "$1" --value tailgov.service; }
-restarted() { [ "$(property NRestarts)" = "$1" ] && [ "$(property ActiveState)" = active ]; }
-load() { echo "$1" >/vm/load.new; mv /vm/load.new /vm/load; }
-step() {
-  echo "== $1" >>/vm/daemon.log
-  from=$(wc -l </vm/daemon.log)
-}
 drop_in() { cp "$1" /etc/systemd/guest/tailgov.service.d/cpusets.conf; systemctl daemon-reload; }
 # Whose the sockets are is seen once they are read from.
 until_each_has_one() {
@@ -40,13 +22,7 @@ govern_both() {
 }
 guardian() { pgrep -f 'restore --runtime /run/by-hand'; }
 
-[ -e /usr/bin/node ] || ln -s "$GUEST_NODE" /usr/bin/node
-dpkg-deb --extract /vm/tailgov.deb /
-# Where the guest's systemd looks for units.
-cp /usr/lib/systemd/system/tailgov.service /etc/systemd/guest/
-echo 'TAILGOV_OPTIONS=' >/etc/default/tailgov
-cp /vm/tailgov.yaml /vm/policy.yaml /etc/tailgov/
-systemctl daemon-reload
+install_package
 load 8
 systemctl start echo.service batch.service
 until_true 200 [ -e /vm/serving-echo ]

@@ -1,53 +1,30 @@
 # Runs in the guest, as root, under systemd: the package's unit on the real cpufreq driver. What is seen goes to /vm, step by
 # step; service.test.ts judges it.
-policy0=/sys/devices/system/cpu/cpufreq/policy0
-policy1=/sys/devices/system/cpu/cpufreq/policy1
+. /vm/common.sh
 
-# until_true SECONDS COMMAND...: the guest is emulated, and slow
-until_true() {
-  tries=$(($1 * 5))
-  shift
-  until "$@"; do
-    tries=$((tries - 1))
-    [ $tries -gt 0 ] || { echo "in vain: $*" >>/vm/in-vain; return 1; }
-    sleep 0.2
-  done
-}
-
-controls() { sh /vm/controls.sh; }
-slowed() { [ "$(cat $policy0/scaling_max_freq)" -lt 3200000 ]; }
-property() { systemctl show --property "$1" --value tailgov.service; }
+maximum() { cat $cpufreq/policy"$1"/scaling_max_freq; }
+slowed() { [ "$(maximum 0)" -lt 3200000 ] && [ "$(maximum 1)" -lt 2800000 ]; }
 says_latency() { property StatusText | grep 'echo p99' >/vm/status-text; }
-restarted() { [ "$(property NRestarts)" = "$1" ] && [ "$(property ActiveState)" = active ]; }
-step() { echo "== $1" >>/vm/daemon.log; }
+# The CPU time of a process is looked at in intervals that grow with what a look costs.
+knows_utilization() { tailgov status --json >/vm/status.json && grep -q '"utilization": *[0-9]' /vm/status.json; }
 
-[ -e /usr/bin/node ] || ln -s "$GUEST_NODE" /usr/bin/node
-dpkg-deb --extract /vm/tailgov.deb /
-# Where the guest's systemd looks for units.
-cp /usr/lib/systemd/system/tailgov.service /etc/systemd/guest/
-echo 'TAILGOV_OPTIONS=' >/etc/default/tailgov
-cp /vm/tailgov.yaml /etc/tailgov/tailgov.yaml
-systemctl daemon-reload
-setpriv --reuid=65534 --clear-groups "$GUEST_NODE" /vm/server.mjs &
-until_true 200 [ -e /vm/serving ]
+install_package
+load 7
+setpriv --reuid=65534 --clear-groups "$GUEST_NODE" /vm/server.mjs echo 7411 &
+until_true 200 [ -e /vm/serving-echo ]
 
-# An operator's choice, which differs from policy to policy and from what the kernel starts with.
-echo conservative >$policy0/scaling_governor
-echo powersave >$policy1/scaling_governor
-echo 2800000 >$policy1/scaling_max_freq
+as_operator_likes
 systemctl start power-profiles-daemon.service
-controls >/vm/original
+controls original
 
 step start
 systemctl start tailgov.service
 systemctl show --property ActiveState,SubState,MainPID,StatusText,NRestarts tailgov.service >/vm/started
 systemctl is-active power-profiles-daemon.service >/vm/rival-state
 until_true 200 slowed
-controls >/vm/governed
+controls governed
 systemctl reload tailgov.service
-# The CPU time of a process is looked at in intervals that grow with what a look costs.
-sleep 10
-tailgov status --json >/vm/status.json
+until_true 100 knows_utilization
 # Its server has pauses: a status that is taken in one says `idle`.
 until_true 60 says_latency
 systemctl show --property ActiveState,MainPID tailgov.service >/vm/reloaded
@@ -67,7 +44,7 @@ until_true 200 slowed
 
 step rival
 systemctl start power-profiles-daemon.service
-controls >/vm/beside-rival
+controls beside-rival
 systemctl show --property ActiveState,Result,ExecMainStatus tailgov.service >/vm/stopped
 ls -A /run/tailgov >/vm/left-behind
 [ ! -e /vm/in-vain ]

@@ -1,6 +1,0 @@
-# What the cpufreq controls are.
-for policy in /sys/devices/system/cpu/cpufreq/policy*; do
-  for file in scaling_governor scaling_min_freq scaling_max_freq; do
-    echo "${policy##*/}/$file $(cat "$policy/$file")"
-  done
-done
