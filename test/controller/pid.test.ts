@@ -129,7 +129,7 @@ describe('the pid controller on a queue', () => {
     const ladder = [0.375, 0.5, 0.625, 0.75, 0.875, 1];
     const ticks = runBench({ ...bench, ladder, loadAt: () => 0.15, durationMs: 80_000, seed: 2 });
     const steady = summarize(ticks, SLO.quantile, 20_000);
-    expect(steady.changes).toBeLessThan(120);
+    expect(steady.changes).toBeLessThan(80);
     expect(steady.quantileMs).toBeLessThan(20);
     expect(steady.meanLevel).toBeLessThan(0.7);
   });
