@@ -3,7 +3,7 @@
  * it is saturated. `npx tsx bench/daemon.ts [--rounds 3] [--seconds 15] [--warm-up 60]`, as root, after `node deploy/build.mjs`.
  *
  * The daemon is started once. Then it warms up, so many seconds without load and half as many with it: V8 compiles what is used
- * often when it first sees it used, and what that takes stands in rows of its own. Then idle and saturated are measured in turn,
+ * often when it first sees it used, and what that takes stands in columns of its own. Then idle and saturated are measured in turn,
  * each 3 s after the load has come or gone. Nothing is asked of the daemon meanwhile, for answers cost time and memory, too:
  * requests are counted by Redis, CPU time (a share of one core) and wake-ups by the scheduler, memory is as it stands at the end
  * of each stretch. Medians of all rounds, with the least and the most.
@@ -45,14 +45,12 @@ interface Thread {
 
 type Figures = Readonly<Record<string, number>>;
 
-/** What a column is called, how many decimals it has, and what it is taken from. */
-const COLUMNS: readonly (readonly [title: string, digits: number])[] = [
+/** With how many decimals. */
+const ROWS: readonly (readonly [row: string, digits: number])[] = [
   ['requests/s', 0],
   ['CPU %', 2],
   ...THREADS.map((name) => [`${name} %`, 2] as const),
-  ['loop wakes/s', 1],
-  ['main wakes/s', 1],
-  ['others wakes/s', 1],
+  ...THREADS.map((name) => [`${name} wakes/s`, 1] as const),
   ['RSS MB', 1],
   ['Pss MB', 1],
 ];
@@ -68,9 +66,10 @@ try {
   const { pid } = start(process.execPath, [CLI, 'run', ...files]);
   await governing();
 
-  process.stdout.write(`${''.padEnd(18)}${COLUMNS.map(([title]) => title.padStart(24)).join('')}\n`);
-  show('warm-up idle', [await measure(pid!, warmUpS)]);
-  show('warm-up saturated', [await underLoad(() => measure(pid!, warmUpS / 2))]);
+  const warmUp = {
+    'warm-up, idle': [await measure(pid!, warmUpS)],
+    'warm-up, saturated': [await underLoad(() => measure(pid!, warmUpS / 2))],
+  };
   const idle: Figures[] = [];
   const saturated: Figures[] = [];
   for (let round = 0; round < rounds; round++) {
@@ -83,8 +82,7 @@ try {
       }),
     );
   }
-  show('idle', idle);
-  show('saturated', saturated);
+  show({ ...warmUp, idle, saturated });
 } finally {
   for (const child of children.reverse()) child.kill();
   await sleep(500);
@@ -156,11 +154,14 @@ function isFavoured(stat: string): boolean {
   return fromThird[41 - 3] !== '0' || fromThird[19 - 3] === '-20';
 }
 
-const sumOf = (threads: readonly Thread[], name: ThreadName, figure: 'cpuNs' | 'wakeUps') =>
-  threads.reduce((sum, thread) => sum + (thread.name === name ? thread[figure] : 0), 0);
+function sumOf(threads: readonly Thread[], name: ThreadName, figure: 'cpuNs' | 'wakeUps'): number {
+  return threads.reduce((sum, thread) => sum + (thread.name === name ? thread[figure] : 0), 0);
+}
 
 function memoryMb(pid: number, kind: 'Rss' | 'Pss'): number {
-  return Number(new RegExp(`^${kind}:\\s+(\\d+)`, 'm').exec(readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8'))![1]) / 1024;
+  return (
+    Number(new RegExp(`^${kind}:\\s+(\\d+)`, 'm').exec(readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8'))![1]) / 1024
+  );
 }
 
 function commandsProcessed(): number {
@@ -168,12 +169,17 @@ function commandsProcessed(): number {
   return Number(/total_commands_processed:(\d+)/.exec(stats)![1]);
 }
 
-function show(name: string, stretches: readonly Figures[]): void {
-  const cells = COLUMNS.map(([title, digits]) => {
-    const sorted = stretches.map((figures) => figures[title]!).sort((a, b) => a - b);
-    const at = (index: number) => sorted[index]!.toFixed(digits);
-    const middle = at(Math.floor(sorted.length / 2));
-    return sorted.length === 1 ? middle : `${middle} (${at(0)} to ${at(sorted.length - 1)})`;
-  });
-  process.stdout.write(`${name.padEnd(18)}${cells.map((cell) => cell.padStart(24)).join('')}\n`);
+function show(stretches: Readonly<Record<string, readonly Figures[]>>): void {
+  const line = (name: string, cells: readonly string[]) =>
+    process.stdout.write(`${name.padEnd(16)}${cells.map((cell) => cell.padStart(26)).join('')}\n`);
+  line('', Object.keys(stretches));
+  for (const [row, digits] of ROWS) {
+    const cells = Object.values(stretches).map((measured) => {
+      const sorted = measured.map((figures) => figures[row]!).sort((a, b) => a - b);
+      const at = (index: number) => sorted[index]!.toFixed(digits);
+      const middle = at(Math.floor(sorted.length / 2));
+      return sorted.length === 1 ? middle : `${middle} (${at(0)} to ${at(sorted.length - 1)})`;
+    });
+    line(row, cells);
+  }
 }

@@ -624,6 +624,30 @@ describe('alarms', () => {
     expect(await tally.settle({ overSlo: 11 })).toEqual({ overSlo: 11 });
   });
 
+  it('none of a kind that is disarmed, until the next window', async () => {
+    const server = await use(fixture.scripted.start('q1 w20 r1 s1'));
+    const alarm = { lateBudget: 3, waitBudgetNs: 5 * NS_PER_MS };
+    const sensor = open([{ name: 'server', ports: [server.port], sloLatencyNs: NS_PER_MS, alarm }]);
+    const alarms = sensor.alarms!;
+    const kinds = () => alarms.drain().map(({ kind }) => kind);
+    const one = await client(server);
+    const exchange = async () => {
+      for (let turn = 0; turn < 5; turn++) await one.exchange('a', 1);
+      await sleep(20);
+    };
+
+    await exchange();
+    kinds();
+    sensor.read();
+    alarms.disarm('server', 'late');
+    await exchange();
+    expect(kinds()).toEqual(['waiting']);
+    sensor.read();
+    alarms.disarm('somebody else', 'late');
+    await exchange();
+    expect(kinds()).toEqual(['waiting', 'late']);
+  });
+
   it('none where none was asked for', async () => {
     const server = await use(fixture.scripted.start('q1 w10 r1 s1'));
     const sensor = open([{ name: 'server', ports: [server.port], sloLatencyNs: NS_PER_MS }]);
