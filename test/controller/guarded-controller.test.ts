@@ -112,6 +112,7 @@ describe('guardedController()', () => {
   });
 
   it('goes down right after an alarm only where the level can follow the queue', () => {
+    const drained = { inFlight: 0, oldestInFlightNs: 0 };
     const levelAfter = (latencyNs: number) => {
       const busy = { alarmed: true, inFlight: 3, oldestInFlightNs: 0.8 * latencyNs };
       const slo = { ...SLO, latencyNs };
@@ -122,9 +123,9 @@ describe('guardedController()', () => {
       });
       const alarmed = guarded.step(given(busy), start.state);
       expect(alarmed.level).toBeGreaterThan(0.4);
-      let { level, state } = guarded.step(given({}), alarmed.state);
+      let { level, state } = guarded.step(given(drained), alarmed.state);
       const soon = level;
-      for (let looks = 0; looks < 10; looks++) ({ level, state } = guarded.step(given({}), state));
+      for (let looks = 0; looks < 10; looks++) ({ level, state } = guarded.step(given(drained), state));
       return [soon, level];
     };
     expect(levelAfter(20 * NS_PER_MS)).toEqual([0.4, 0.4]);
