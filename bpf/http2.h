@@ -662,7 +662,7 @@ static __noinline int on_stream_read(struct sock *sk, struct connection *connect
 	/* What data ready took for turns before it saw that there are none. */
 	if (in_flight(connection, progress_of(connection)) > 0)
 		withdraw_arrivals(connection, 0);
-	cursor.now = read_time(connection, tcp);
+	cursor.now = read_time(tcp, connection->arrived_clock);
 	connection->turn_read_ns = cursor.now;
 	/* With MSG_TRUNC the bytes were thrown away. */
 	if ((flags & MSG_TRUNC) || !parse_call(sk, &cursor, ret, payload_read(sk, tcp), false))
@@ -677,7 +677,7 @@ static __noinline int on_stream_send(struct sock *sk, struct connection *connect
 
 	if (!cursor.http2 || !tcp || ret <= 0)
 		return 0;
-	cursor.now = send_time(sk, connection->turn_read_ns);
+	cursor.now = send_time(tcp, connection->turn_read_ns);
 	/* Sent before the preface was read, and looked at only now. */
 	if (!cursor.http2->sent.begun && cursor.http2->sent.next_seq == tcp->write_seq)
 		return 0;

@@ -119,6 +119,8 @@ struct sock {
 	u16 sk_type;
 	u16 sk_protocol;
 	int sk_err;
+	/* Data is not said to be ready before there is so much of it. */
+	int sk_rcvlowat;
 };
 
 struct net_device {
@@ -208,6 +210,10 @@ struct tcp_sock {
 	u64 bytes_acked;
 	/* CLOCK_MONOTONIC in ns when TCP last received or sent a segment or, up to the kernels of today, let one be read. */
 	u64 tcp_clock_cache;
+	/* Segments that came, with payload or without, counted before they are processed. */
+	u32 segs_in;
+	/* The same clock in µs when the newest segment was processed that acknowledged something that we had sent. */
+	u64 delivered_mstamp;
 	/* Absent where the kernel is built without MPTCP. */
 	bool is_mptcp;
 };

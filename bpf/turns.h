@@ -14,7 +14,8 @@
  *
  * Data arrives in softirq under the socket's lock, mostly on another CPU than the server's; reads and sends return in their own
  * threads without the lock. What costs most here is to take a cache line over from another CPU, and after it an atomic
- * operation, which has to wait for such a line. So the two sides write to lines of their own, and neither waits for the other:
+ * operation, which has to wait for such a line. So the two sides write to lines of their own, and where a client waits for each
+ * reply neither looks at the other's:
  *
  * - Data ready alone says what has arrived, and counts arrivals in `begun`. It need not look at the server's line where
  *   nothing is left unread and the server has sent something since the arrival before: then that one has been answered.
@@ -22,8 +23,11 @@
  * - The server's side says how many of these arrivals are `settled`: the difference is in flight. A read opens a turn by a
  *   plain store, for two reads that do so at a time store the same. The first send completes it by the one compare-and-exchange
  *   of a request: whoever wins it counts, and settles all that has been read.
+ * - When a request arrived is told by data ready's line. But where one segment has come and no more, TCP's own state tells it,
+ *   which the server has at hand; and that it was one arrival. See sole_arrival().
  * - A turn has one arrival. Where another number of them is settled (data ready took more bytes of a request for one more,
- *   or nobody saw it arrive), whoever settles them corrects the count by the difference.
+ *   or nobody saw it arrive), whoever settles them corrects the count by the difference. Where it was taken for granted that
+ *   somebody saw it, so does the next to look: data ready at the next arrival, a walk, the end of the connection.
  */
 #ifndef TAILGOV_TURNS_H
 #define TAILGOV_TURNS_H
@@ -78,7 +82,7 @@ enum reply {
 	REPLY_OVER,
 };
 
-#define LATER_ARRIVALS 16 /* a power of two */
+#define LATER_ARRIVALS 16 /* twice a power of two */
 /* So many bytes behind what is being read nothing can be that a read may still ask for. */
 #define FAR (1 << 30)
 
@@ -89,9 +93,30 @@ struct arrival {
 	u32 reserved;
 };
 
-/* A cache line for each side, and what plain requests do not touch. */
+/*
+ * A cache line for each side, and one for both, which is seldom written: there the kernel looks to find the value, for
+ * 8 bytes of its own come before it. The lines of the two sides lie neither behind that line nor side by side in the same
+ * 128 bytes: a CPU fetches such neighbours unasked, and takes them from the other one. What plain requests do not touch is
+ * between them.
+ */
 struct connection {
-	/* Of data ready, in one line with what the kernel itself looks at to find it. The end of the payload that has arrived. */
+	/* Counted by stream: see http2.h. */
+	u32 streams;
+	/* Where the ring of later arrivals ends, which data ready moves. */
+	u32 head;
+	/* Where it begins, which may lag behind what has been read. */
+	u32 tail;
+	u8 target;
+	u8 reader_known;
+	/* While it is not known whether this is HTTP/2: 1 + how much of the preface has been read. */
+	u8 preface;
+	u8 pad_1;
+	u64 pad_2[5];
+
+	/* What arrived while a turn was in flight: a ring, here its even places. Written by data ready alone. */
+	struct arrival later_even[LATER_ARRIVALS / 2];
+
+	/* Of data ready. The end of the payload that has arrived. */
 	u32 arrived_seq;
 	/* Arrivals that were counted. */
 	u32 begun;
@@ -101,10 +126,10 @@ struct connection {
 	u32 sent_seq;
 	/* TCP's clock at the newest arrival, its low half. */
 	u32 arrived_clock;
-	/* Where the ring of later arrivals ends. */
-	u32 head;
-	/* Counted by stream: see http2.h. Here, for data ready asks; but set by the server's side. */
-	u32 streams;
+	u64 pad_3[2];
+
+	/* The ring's odd places. */
+	struct arrival later_odd[LATER_ARRIVALS / 2];
 
 	/* Of the server's side. Which turn was completed, and how many arrivals are settled: see progress(). */
 	u64 progress;
@@ -118,21 +143,22 @@ struct connection {
 	/* The turn that was opened last, 0 and 1 by turns. */
 	u32 opened;
 	u32 turn_read_seq;
-	/* Where the ring of later arrivals begins, which may lag behind what has been read. */
-	u32 tail;
-	u8 target;
+	union {
+		/* How many segments had come when the turn was opened. */
+		u32 segs_in;
+		/* Of a Unix-domain socket: how far it has been read. */
+		u32 read_seq;
+	};
 	u8 reply;
-	u8 reader_known;
-	/* While it is not known whether this is HTTP/2: 1 + how much of the preface has been read. */
-	u8 preface;
-
-	/* Of a Unix-domain socket: how far it has been read. */
-	u32 read_seq;
-	u32 reserved;
-
-	/* What arrived while a turn was in flight. Written by data ready alone. */
-	struct arrival later[LATER_ARRIVALS];
+	/* Whether TCP has told when the open turn arrived: see sole_arrival(). */
+	u8 sole;
+	u8 pad_4[2];
 };
+
+/* The value comes 8 bytes after the beginning of a cache line. */
+#define LINE_OF(member) ((__builtin_offsetof(struct connection, member) + 8) / 64)
+_Static_assert(LINE_OF(arrived_seq) == 3 && LINE_OF(later_odd) == 4, "data ready has a line of its own");
+_Static_assert(LINE_OF(progress) == 6 && sizeof(struct connection) + 8 == 7 * 64, "the server's side has one, too");
 
 /*
  * Purpose: the state of each connection to a target. Key: the socket. Value: struct connection. Lifetime: the socket's own.
@@ -385,7 +411,9 @@ static __always_inline struct connection *find_connection(struct sock *sk)
 
 static __always_inline struct arrival *later_arrival(struct connection *connection, u32 at)
 {
-	return &connection->later[at & (LATER_ARRIVALS - 1)];
+	struct arrival *half = at & 1 ? connection->later_odd : connection->later_even;
+
+	return &half[at / 2 & (LATER_ARRIVALS / 2 - 1)];
 }
 
 /*
@@ -497,17 +525,16 @@ static __always_inline u64 arrival_time(struct tcp_sock *tcp)
 }
 
 /* Of a read that has just returned: TCP's clock, where it has gone on since the newest arrival. */
-static __always_inline u64 read_time(struct connection *connection, struct tcp_sock *tcp)
+static __always_inline u64 read_time(struct tcp_sock *tcp, u32 arrived_clock)
 {
 	u64 ns = tcp_clock(tcp);
 
-	return ns && (u32)ns != connection->arrived_clock ? ns : bpf_ktime_get_ns();
+	return ns && (u32)ns != arrived_clock ? ns : bpf_ktime_get_ns();
 }
 
 /* Of a send that has just returned: TCP's clock, where it has gone on since `before_ns` and nothing waits to be sent. */
-static __always_inline u64 send_time(struct sock *sk, u64 before_ns)
+static __always_inline u64 send_time(struct tcp_sock *tcp, u64 before_ns)
 {
-	struct tcp_sock *tcp = bpf_skc_to_tcp_sock(sk);
 	u64 ns = tcp && tcp->snd_nxt == tcp->write_seq ? tcp_clock(tcp) : 0;
 
 	return ns && elapsed_ns(before_ns, ns) ? ns : bpf_ktime_get_ns();
@@ -515,10 +542,17 @@ static __always_inline u64 send_time(struct sock *sk, u64 before_ns)
 
 /* In the upper half of `progress`, beside the turn that was completed, which is 0 or 1. */
 #define CLOSED 2
+/* When it was completed, nothing had come since its first read. */
+#define UNDISTURBED 4
 
 static __always_inline u64 progress(u32 completed, u32 settled)
 {
 	return (u64)completed << 32 | settled;
+}
+
+static __always_inline u32 completed_turn(u64 progress)
+{
+	return progress >> 32 & 1;
 }
 
 static __always_inline u64 progress_of(struct connection *connection)
@@ -528,18 +562,23 @@ static __always_inline u64 progress_of(struct connection *connection)
 
 static __always_inline bool is_closed(u64 progress)
 {
-	return progress >> 32 == CLOSED;
+	return progress >> 32 & CLOSED;
 }
 
 static __always_inline bool is_open(struct connection *connection, u64 progress)
 {
-	return (connection->opened ^ progress >> 32) == 1;
+	return !is_closed(progress) && connection->opened != completed_turn(progress);
+}
+
+static __always_inline u32 begun_by_now(struct connection *connection)
+{
+	return *(volatile u32 *)&connection->begun;
 }
 
 /* Arrivals that were counted and are not settled. More than one only where not all of them were arrivals. */
 static __always_inline s32 in_flight(struct connection *connection, u64 progress)
 {
-	return *(volatile u32 *)&connection->begun - (u32)progress;
+	return begun_by_now(connection) - (u32)progress;
 }
 
 /* So many more arrivals are settled than turns that had them; below 0: so many less. */
@@ -569,6 +608,13 @@ static __noinline int count_late_arrival(struct connection *connection, u64 befo
 	return 0;
 }
 
+/* No turn is open. Where less than no arrival is in flight, one was answered that was taken for counted and is not. */
+static __always_inline void count_unseen(struct connection *connection, u64 before, u64 now)
+{
+	if (in_flight(connection, before) < 0)
+		count_late_arrival(connection, before, now);
+}
+
 /* Leaves `left` arrivals in flight at most, and withdraws the rest: sends or reads that no hook tells of took them. */
 static __noinline int withdraw_arrivals(struct connection *connection, u32 left)
 {
@@ -576,7 +622,7 @@ static __noinline int withdraw_arrivals(struct connection *connection, u32 left)
 	s32 surplus = in_flight(connection, before) - left;
 
 	if (surplus > 0 && !is_closed(before) &&
-	    __sync_val_compare_and_swap(&connection->progress, before, before + (u32)surplus) == before)
+	    __sync_val_compare_and_swap(&connection->progress, before, progress(before >> 32, (u32)before + surplus)) == before)
 		correct_arrivals(connection->target, surplus);
 	return 0;
 }
@@ -609,13 +655,14 @@ static __noinline int on_target_data_ready(struct sock *sk, u32 target)
 	if (!tcp)
 		return 0;
 	arrived_seq = payload_arrived(sk, tcp);
-	if (!seq_after(arrived_seq, connection->arrived_seq) || has_ended(sk->__sk_common.skc_state))
+	read_seq = payload_read(sk, tcp);
+	/* Said before, or read without having been said. */
+	if (!seq_after(arrived_seq, connection->arrived_seq) || arrived_seq == read_seq || has_ended(sk->__sk_common.skc_state))
 		return 0;
 	now = arrival_time(tcp);
 	if (parse_http2 && connection->streams)
 		return on_stream_arrival(sk, connection, arrived_seq, now);
-	read_seq = payload_read(sk, tcp);
-	first = !seq_after(connection->arrived_seq, read_seq) && tcp->write_seq != connection->sent_seq;
+	first = connection->arrived_seq == read_seq && tcp->write_seq != connection->sent_seq;
 	if (!first) {
 		u64 progress;
 
@@ -623,6 +670,8 @@ static __noinline int on_target_data_ready(struct sock *sk, u32 target)
 		__sync_lock_test_and_set(&connection->arrived_seq, arrived_seq);
 		progress = progress_of(connection);
 		first = !is_open(connection, progress) && in_flight(connection, progress) <= 0;
+		if (first)
+			count_unseen(connection, progress, now);
 	}
 	connection->arrived_clock = now;
 	forget_if_far(&connection->first[0], read_seq);
@@ -656,12 +705,57 @@ static __noinline int remember_reader(u32 target)
 }
 
 /* The turn's times have been noted. Whoever sends in another thread has been told to by the one that reads, which orders the two. */
-static __always_inline void open_turn(struct connection *connection, u64 before, u64 now)
+static __always_inline void open_turn(struct connection *connection, u64 before)
 {
+	barrier();
+	*(volatile u32 *)&connection->opened = !completed_turn(before);
+}
+
+/*
+ * When the bytes that have just been read arrived, where TCP itself can tell: then data ready's line may stay where it is. 0
+ * where it cannot.
+ *
+ * It can where just one segment has come since the last turn was opened (`segs_in`), and acknowledged something of the last
+ * reply (`delivered_mstamp` is after it). The turn was undisturbed, so all bytes since are of this segment. And it is this
+ * segment that has set `delivered_mstamp`, for nothing but the processing of an ACK does: no timer, no keepalive, no ACK of
+ * our own. That is how a client goes on that waits for each reply, unless it thinks for longer than it may delay its ACK
+ * (some 40 ms), which is then a segment by itself.
+ *
+ * The one arrival is in flight: an undisturbed turn leaves nothing unsettled, and data ready was called for the segment, unless
+ * SO_RCVLOWAT asks for more bytes. That it ran cannot be known here, for the kernel skips a program that interrupts itself:
+ * count_unseen() makes up for it.
+ *
+ * Segments are counted before they are processed. One that was on its way when the last turn was opened has been processed by
+ * the time that the reply was handed over, for both take the socket's lock: then the turn was not undisturbed.
+ */
+static __always_inline u64 sole_arrival(struct sock *sk, struct connection *connection, struct tcp_sock *tcp, u64 before,
+					u32 *segs_in)
+{
+	u64 ns, clock;
+
+	if (!bpf_core_field_exists(tcp->segs_in) || !bpf_core_field_exists(tcp->delivered_mstamp))
+		return 0;
+	/* In this order: a segment that comes meanwhile is noticed before its time can be taken for that of the bytes. */
+	ns = *(volatile u64 *)&tcp->delivered_mstamp * 1000;
+	*segs_in = *(volatile u32 *)&tcp->segs_in;
+	clock = tcp_clock(tcp);
+	if (!(before >> 32 & UNDISTURBED) || *segs_in != connection->segs_in + 1 ||
+	    (s64)(ns - connection->reply_sent_ns) <= 0 || connection->head != connection->tail || sk->sk_rcvlowat > 1 || !clock)
+		return 0;
+	/* Where the read has not moved TCP's clock that tells the ns, too; else it is the middle of the µs. */
+	return clock - ns < 1000 ? clock : ns + 500;
+}
+
+/* The same where data ready has to be asked. */
+static __noinline u64 noted_arrival(struct connection *connection, u32 from_seq, u64 before, u64 now)
+{
+	/* Not known where the bytes came before the sensor did: then the turn starts here. */
+	u64 arrival_ns = arrival_of(connection, from_seq) ?: now;
+
+	forget_arrivals_before(connection, from_seq);
 	if (in_flight(connection, before) <= 0)
 		count_late_arrival(connection, before, now);
-	barrier();
-	*(volatile u32 *)&connection->opened = !(before >> 32);
+	return arrival_ns;
 }
 
 static __noinline int on_target_read(struct sock *sk, u32 target, int ret, int flags)
@@ -670,7 +764,8 @@ static __noinline int on_target_read(struct sock *sk, u32 target, int ret, int f
 	struct target_control *control;
 	u64 now, arrival_ns, before;
 	struct tcp_sock *tcp;
-	u32 read_seq;
+	u32 read_seq, segs_in = 0;
+	bool sole;
 
 	if (secondary_signals)
 		note_serving_thread(target);
@@ -684,21 +779,24 @@ static __noinline int on_target_read(struct sock *sk, u32 target, int ret, int f
 	if (!connection)
 		return 0;
 	before = progress_of(connection);
-	if (is_closed(before) || connection->opened != before >> 32)
+	if (is_closed(before) || is_open(connection, before))
 		return in_flight(connection, before) > 1 ? withdraw_arrivals(connection, 1) : 0;
 	tcp = bpf_skc_to_tcp_sock(sk);
 	if (!tcp)
 		return 0;
 
-	now = read_time(connection, tcp);
-	/* Not known where the bytes came before the sensor did: then the turn starts here. */
 	read_seq = payload_read(sk, tcp);
-	arrival_ns = arrival_of(connection, read_seq - ret) ?: now;
-	forget_arrivals_before(connection, read_seq - ret);
+	arrival_ns = sole_arrival(sk, connection, tcp, before, &segs_in);
+	sole = arrival_ns;
+	now = read_time(tcp, sole ? arrival_ns : connection->arrived_clock);
+	if (!sole)
+		arrival_ns = noted_arrival(connection, read_seq - ret, before, now);
+	connection->sole = sole;
+	connection->segs_in = segs_in;
 	connection->turn_arrival_ns = arrival_ns;
 	connection->turn_read_ns = now;
 	connection->turn_read_seq = read_seq;
-	open_turn(connection, before, now);
+	open_turn(connection, before);
 
 	if (!connection->reader_known) {
 		connection->reader_known = true;
@@ -743,21 +841,20 @@ static __always_inline u32 unread_messages(struct sock *sk)
 	return sk->sk_receive_queue.qlen;
 }
 
-static __noinline bool is_unread(struct sock *sk, u32 arrived_seq)
+/* Whether more has come than the turn's first read took: mostly not, and then there is no need to look at data ready's line. */
+static __always_inline bool more_has_come(struct connection *connection, struct tcp_sock *tcp)
 {
-	struct tcp_sock *tcp = bpf_skc_to_tcp_sock(sk);
-
-	if (sk->__sk_common.skc_family == AF_UNIX)
-		return unread_messages(sk);
-	return tcp && seq_after(arrived_seq, payload_read(sk, tcp));
+	return !tcp || *(volatile u32 *)&tcp->rcv_nxt != connection->turn_read_seq;
 }
 
-/* The turn's first read mostly took all there was: then there is no need to look at the socket. */
-static __always_inline bool has_unread(struct sock *sk, struct connection *connection)
+/* Whether data ready has told of bytes that are left unread. `tcp` is NULL for a Unix-domain socket. */
+static __noinline bool has_unread(struct sock *sk, struct connection *connection, struct tcp_sock *tcp)
 {
-	u32 arrived_seq = connection->arrived_seq;
+	u32 arrived_seq = *(volatile u32 *)&connection->arrived_seq;
 
-	return arrived_seq != connection->turn_read_seq && is_unread(sk, arrived_seq);
+	if (!tcp)
+		return arrived_seq != connection->turn_read_seq && unread_messages(sk);
+	return seq_after(arrived_seq, payload_read(sk, tcp));
 }
 
 /* Called where a turn completes, and where more of it is known. */
@@ -797,12 +894,14 @@ static __always_inline void complete_turn(struct sock *sk, struct connection *co
 {
 	u64 arrival_ns = connection->turn_arrival_ns;
 	u64 read_ns = connection->turn_read_ns;
-	u64 now = send_time(sk, read_ns);
+	struct tcp_sock *tcp = bpf_skc_to_tcp_sock(sk);
+	u64 now = send_time(tcp, read_ns);
 	u32 target = connection->target;
 	struct stripe *stripe = stripe_of(target);
-	u32 turn = !(before >> 32);
+	bool more = more_has_come(connection, tcp);
+	u32 turn = !completed_turn(before) | (more ? 0 : UNDISTURBED);
 	u64 after, found;
-	u32 begun, unread;
+	u32 unread;
 	s32 settled;
 
 	if (!stripe)
@@ -812,14 +911,14 @@ static __always_inline void complete_turn(struct sock *sk, struct connection *co
 	connection->reply_sent_ns = now;
 	connection->reply = out_of_space(sk) ? REPLY_CUT_SHORT : REPLY_SENT;
 	/* What is left unread, or came while the reply was made, is the next turn, and is in flight from now on. */
-	unread = has_unread(sk, connection);
+	unread = more && has_unread(sk, connection, tcp);
 	barrier();
-	begun = *(volatile u32 *)&connection->begun;
-	after = progress(turn, begun - unread);
+	after = progress(turn, connection->sole && !more ? (u32)before + 1 : begun_by_now(connection) - unread);
 	found = __sync_val_compare_and_swap(&connection->progress, before, after);
 	if (found != before) {
 		/* Completed by another send, unless another read has corrected a count at the same time. */
 		before = found;
+		after = progress(turn, begun_by_now(connection) - unread);
 		if (!is_open(connection, before) ||
 		    __sync_val_compare_and_swap(&connection->progress, before, after) != before)
 			return;
@@ -831,7 +930,7 @@ static __always_inline void complete_turn(struct sock *sk, struct connection *co
 	tell_recording(connection, arrival_ns, read_ns, now, 0);
 
 	/* Asked again: what arrived just before IDLE was seen by nobody. */
-	if (!unread && has_unread(sk, connection) && in_flight(connection, after) <= 0)
+	if (!unread && more_has_come(connection, tcp) && has_unread(sk, connection, tcp) && in_flight(connection, after) <= 0)
 		count_late_arrival(connection, after, now);
 }
 
@@ -869,7 +968,7 @@ static __always_inline bool nothing_read(struct sock *sk)
 /* A send with no turn open: the rest of a reply, or unsolicited. */
 static __noinline int on_further_send(struct sock *sk, struct connection *connection, int ret)
 {
-	u64 now = ret > 0 ? send_time(sk, connection->reply_sent_ns) : bpf_ktime_get_ns();
+	u64 now = ret > 0 ? send_time(bpf_skc_to_tcp_sock(sk), connection->reply_sent_ns) : bpf_ktime_get_ns();
 
 	if (connection->reply == REPLY_SENT && elapsed_ns(connection->reply_sent_ns, now) > extend_gap_ns)
 		connection->reply = REPLY_OVER;
@@ -951,10 +1050,13 @@ static __always_inline int on_state_change(struct sock *sk, int state)
 			correct_arrivals(connection->target, left);
 		return end_all_streams(sk, connection->target, false);
 	}
-	if (left > 0)
+	if (left > 0) {
 		count(connection->target, COUNTER_ABANDONED);
-	if (left > 1)
-		correct_arrivals(connection->target, left - 1);
+		left--;
+	}
+	/* More than one, or less than none. */
+	if (left)
+		correct_arrivals(connection->target, left);
 	return 0;
 }
 
@@ -983,6 +1085,8 @@ static __always_inline int on_walk(struct sock *sk)
 		else
 			return 0;
 	} else {
+		if (!is_closed(before))
+			count_unseen(connection, before, bpf_ktime_get_ns());
 		return 0;
 	}
 	result = &walk_results[(connection->target - 1) & (MAX_TARGETS - 1)];

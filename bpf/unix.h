@@ -116,7 +116,9 @@ static __always_inline int on_unix_read(struct sock *sk, int ret, int flags)
 	connection->turn_arrival_ns = arrival_ns;
 	connection->turn_read_ns = now;
 	connection->turn_read_seq = connection->read_seq;
-	open_turn(connection, before, now);
+	if (in_flight(connection, before) <= 0)
+		count_late_arrival(connection, before, now);
+	open_turn(connection, before);
 	if (!connection->reader_known) {
 		connection->reader_known = true;
 		remember_reader(connection->target);

@@ -163,7 +163,8 @@ export class TurnSensor implements OpenedSensor {
     let walked = false;
     const atNs = this.#clock.monotonicNs();
     if (
-      windows.some(({ turns, streams }) => turns.inFlight > 0 || (streams?.inFlight ?? 0) > 0) &&
+      // Below 0 an arrival was missed, which the walk makes up for.
+      windows.some(({ turns, streams }) => turns.inFlight !== 0 || (streams?.inFlight ?? 0) > 0) &&
       this.#walk.isDue(atNs)
     ) {
       this.#walk.walk();

@@ -329,6 +329,135 @@ describe('what a turn is', () => {
   });
 });
 
+/** Makes so many exchanges of a byte, and thinks before each sixth. @returns how long it waited for the replies, in ns */
+async function exchangeBytes(one: RawClient, turns: number, thinkMs = 0): Promise<number> {
+  let waitedNs = 0;
+  for (let turn = 0; turn < turns; turn++) {
+    if (thinkMs > 0 && turn % 6 === 5) await sleep(thinkMs);
+    waitedNs += await timed(() => one.exchange('a', 1));
+  }
+  return waitedNs;
+}
+
+async function timed(act: () => Promise<void>): Promise<number> {
+  const started = performance.now();
+  await act();
+  return (performance.now() - started) * NS_PER_MS;
+}
+
+/** Of such connections the probes ask TCP when a request arrived, as long as nothing else may have moved what it says. */
+describe('a client that waits for each reply before it goes on', () => {
+  it.each([
+    ['at once', 'r1 s1', { turns: 500, thinkMs: 0, unreadMs: 0 }],
+    ['or thinks for longer than it delays its ACK', 'r1 s1', { turns: 60, thinkMs: 70, unreadMs: 0 }],
+    ['to a server that reads later than that', 'q1 w100 r1 s1', { turns: 9, thinkMs: 0, unreadMs: 100 }],
+    ['to one that sends keepalives meanwhile', 'k1 q1 w1300 r1 s1', { turns: 3, thinkMs: 0, unreadMs: 1300 }],
+    ['to one that is not told of single bytes', 'l5 r1 s1', { turns: 50, thinkMs: 0, unreadMs: 0 }],
+    ['to one that reads in two threads', 'j r1 s1', { turns: 500, thinkMs: 0, unreadMs: 0 }],
+  ])('%s', async (_, script, { turns, thinkMs, unreadMs }) => {
+    const server = await use(fixture.scripted.start(script));
+    const tally = observe(server);
+    const waitedNs = await exchangeBytes(await client(server), turns, thinkMs);
+    expect(tally.read().inFlight).toBeGreaterThanOrEqual(0);
+
+    const expected = { arrivals: turns, requests: turns, unsolicited: 0, inFlight: 0 };
+    expect(await tally.settle(expected)).toEqual(expected);
+    expectConserved(tally);
+    expect(tally.socketWait.sumNs).toBeGreaterThanOrEqual(turns * unreadMs * NS_PER_MS);
+    // Nothing has arrived before it was sent.
+    expect(tally.latency.sumNs).toBeLessThan(waitedNs);
+  });
+
+  it('and then sends requests in two segments', async () => {
+    const server = await use(fixture.scripted.start('q2 r2 s1'));
+    const tally = observe(server);
+    const one = await client(server);
+    let waitedNs = 0;
+    for (let round = 0; round < 11; round++) {
+      waitedNs += await timed(() => one.exchange('ab', 1));
+      waitedNs += await timed(async () => {
+        one.send('a');
+        await sleep(10);
+        await one.exchange('b', 1);
+      });
+    }
+
+    expect(await tally.settle({ requests: 22, inFlight: 0 })).toEqual({ requests: 22, inFlight: 0 });
+    expectConserved(tally);
+    // The first segment of each second request waited for the other one; timers may fire a millisecond early.
+    expect(tally.socketWait.sumNs).toBeGreaterThanOrEqual(11 * 8 * NS_PER_MS);
+    expect(tally.latency.sumNs).toBeLessThan(waitedNs);
+  });
+
+  it('and then sends several requests in one segment', async () => {
+    const server = await use(fixture.scripted.start('r1 w2 s1'));
+    const tally = observe(server);
+    const one = await client(server);
+    let waitedNs = 0;
+    for (let round = 0; round < 11; round++) {
+      waitedNs += await exchangeBytes(one, 2);
+      waitedNs += 3 * (await timed(() => one.exchange('abc', 3)));
+    }
+
+    expect(await tally.settle({ requests: 55, inFlight: 0 })).toEqual({ requests: 55, inFlight: 0 });
+    expectConserved(tally);
+    expect(tally.socketWait.sumNs).toBeGreaterThanOrEqual(11 * (2 + 4) * NS_PER_MS);
+    expect(tally.latency.sumNs).toBeLessThan(waitedNs);
+  });
+
+  it('and then does not', async () => {
+    const server = await use(fixture.scripted.start('r1 s1'));
+    const tally = observe(server);
+    const clients = await Promise.all(Array.from({ length: 4 }, () => client(server)));
+    let waitedNs = 0;
+    let sent = 0;
+    await Promise.all(
+      clients.map(async (one, index) => {
+        for (let round = 0; round < 100; round++) {
+          const bytes = 1 + (((round * 5 + index * 3) % 7) >> 1);
+          sent += bytes;
+          if (round % 30 === index) await sleep(50);
+          waitedNs += bytes * (await timed(() => sendOneByOne(one, bytes, (round + index) % 3)));
+        }
+      }),
+    );
+
+    const expected = { arrivals: sent, requests: sent, unsolicited: 0, inFlight: 0 };
+    expect(await tally.settle(expected)).toEqual(expected);
+    expectConserved(tally);
+    expect(tally.latency.sumNs).toBeLessThan(waitedNs);
+  });
+
+  it.each([
+    ['is not read', 'r1 s1 r1 s1 r1 s1 q1 w5 c'],
+    ['is not answered', 'r1 s1 r1 s1 r1 s1 r1 w5 c'],
+  ])('and whose last request %s', async (_, script) => {
+    const server = await use(fixture.scripted.start(script));
+    const tally = observe(server);
+    const clients = await Promise.all(Array.from({ length: 5 }, () => client(server)));
+    await Promise.all(
+      clients.map(async (one) => {
+        await exchangeBytes(one, 3);
+        one.send('a');
+        await one.ended();
+      }),
+    );
+
+    const expected = { arrivals: 20, requests: 15, abandoned: 5, inFlight: 0 };
+    expect(await tally.settle(expected)).toEqual(expected);
+    expectConserved(tally);
+  });
+});
+
+/** Sends so many bytes in segments of their own, and then waits for as many. */
+async function sendOneByOne(one: RawClient, bytes: number, pauseMs: number): Promise<void> {
+  for (let sent = 0; sent < bytes; sent++) {
+    if (sent > 0 && pauseMs > 0) await sleep(pauseMs);
+    one.send('x');
+  }
+  await one.receive(bytes);
+}
+
 describe('replies in several sends', () => {
   it('a send within the gap extends the turn, one after it is unsolicited', async () => {
     const server = await use(fixture.scripted.start('r1 s1 w5 s1 w5 s1 w1500 s1'));

@@ -8,6 +8,8 @@
  *   pN  one recv of at most N bytes, peeking   bN  send buffer of N bytes
  *   qN  wait until N bytes can be read         wN  sleep N ms
  *   tN  one splice of at most N bytes          fN  one sendfile of N bytes
+ *   kN  keepalive after N s of rest            lN  ask to be told of N bytes (SO_RCVLOWAT), but look until there is one
+ *   j   from here on another thread does the same on this connection
  *   h   shut the sending side down             c   close
  *   x   close with a reset
  *   dHEX one send of these bytes               eHEX a send for each of these bytes
@@ -20,6 +22,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -41,10 +44,28 @@ enum { BUFFER_BYTES = 4 << 20 };
 static const char *script;
 static const char payload[BUFFER_BYTES];
 
+/* Of a thread: whether its connection has another one. */
+static __thread int joined;
+
+static void *serve(void *argument);
+static void *join(void *argument);
+
 static void fail(const char *what)
 {
 	perror(what);
 	exit(1);
+}
+
+/* Another thread for a connection that was accepted or duplicated. */
+static void start(void *(*run)(void *), intptr_t fd)
+{
+	pthread_t thread;
+
+	if (fd < 0)
+		fail("descriptor");
+	if (pthread_create(&thread, NULL, run, (void *)fd))
+		fail("pthread_create");
+	pthread_detach(thread);
 }
 
 static int receive(int fd, size_t bytes, int flags)
@@ -176,6 +197,36 @@ static int send_bytes(int fd, char command, const char *hex)
 	return 1;
 }
 
+static int look_for_byte(int fd, int told_from)
+{
+	ssize_t got;
+	char byte;
+
+	if (setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &told_from, sizeof(told_from)))
+		return 0;
+	while ((got = recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT)) < 0 && errno == EAGAIN)
+		sleep_ms(1);
+	return got > 0;
+}
+
+static int keep_alive(int fd, int seconds)
+{
+	int on = 1;
+
+	return setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on)) == 0 &&
+	       setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &seconds, sizeof(seconds)) == 0 &&
+	       setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &seconds, sizeof(seconds)) == 0;
+}
+
+/* Once a connection. Each thread has a descriptor of its own, which it closes. */
+static int be_joined(int fd)
+{
+	if (!joined)
+		start(join, dup(fd));
+	joined = 1;
+	return 1;
+}
+
 /* Returns 0 when the connection is over. */
 static int run(int fd, char command, const char *argument, int number)
 {
@@ -203,6 +254,12 @@ static int run(int fd, char command, const char *argument, int number)
 	case 'w':
 		sleep_ms(number);
 		return 1;
+	case 'k':
+		return keep_alive(fd, number);
+	case 'l':
+		return look_for_byte(fd, number);
+	case 'j':
+		return be_joined(fd);
 	case 'h':
 		return shutdown(fd, SHUT_WR) == 0;
 	case 'd':
@@ -241,6 +298,12 @@ static void *serve(void *argument)
 	return NULL;
 }
 
+static void *join(void *argument)
+{
+	joined = 1;
+	return serve(argument);
+}
+
 int main(int argc, char **argv)
 {
 	struct sockaddr_storage address = { 0 };
@@ -265,14 +328,6 @@ int main(int argc, char **argv)
 	getsockname(listener, (void *)&address, &length);
 	printf("%d\n", ntohs(v4->sin_port));
 	fflush(stdout);
-	for (;;) {
-		intptr_t fd = accept(listener, NULL, NULL);
-		pthread_t thread;
-
-		if (fd < 0)
-			fail("accept");
-		if (pthread_create(&thread, NULL, serve, (void *)fd))
-			fail("pthread_create");
-		pthread_detach(thread);
-	}
+	for (;;)
+		start(serve, accept(listener, NULL, NULL));
 }
