@@ -345,6 +345,14 @@ async function timed(act: () => Promise<void>): Promise<number> {
   return (performance.now() - started) * NS_PER_MS;
 }
 
+/**
+ * No request has arrived before its client sent it. A server that is held up right after a send may be taken to have sent
+ * when the next request came, hence some room: an arrival that is taken for an earlier segment's is too early by more.
+ */
+function expectNoneEarly(tally: Tally, waitedNs: number): void {
+  expect(tally.latency.sumNs).toBeLessThan(waitedNs + 100 * NS_PER_MS);
+}
+
 /** Of such connections the probes ask TCP when a request arrived, as long as nothing else may have moved what it says. */
 describe('a client that waits for each reply before it goes on', () => {
   it.each([
@@ -353,7 +361,6 @@ describe('a client that waits for each reply before it goes on', () => {
     ['to a server that reads later than that', 'q1 w100 r1 s1', { turns: 9, thinkMs: 0, unreadMs: 100 }],
     ['to one that sends keepalives meanwhile', 'k1 q1 w1300 r1 s1', { turns: 3, thinkMs: 0, unreadMs: 1300 }],
     ['to one that is not told of single bytes', 'l5 r1 s1', { turns: 50, thinkMs: 0, unreadMs: 0 }],
-    ['to one that reads in two threads', 'j r1 s1', { turns: 500, thinkMs: 0, unreadMs: 0 }],
   ])('%s', async (_, script, { turns, thinkMs, unreadMs }) => {
     const server = await use(fixture.scripted.start(script));
     const tally = observe(server);
@@ -364,8 +371,19 @@ describe('a client that waits for each reply before it goes on', () => {
     expect(await tally.settle(expected)).toEqual(expected);
     expectConserved(tally);
     expect(tally.socketWait.sumNs).toBeGreaterThanOrEqual(turns * unreadMs * NS_PER_MS);
-    // Nothing has arrived before it was sent.
-    expect(tally.latency.sumNs).toBeLessThan(waitedNs);
+    expectNoneEarly(tally, waitedNs);
+  });
+
+  it('to a server that reads in two threads', async () => {
+    const server = await use(fixture.scripted.start('j r1 s1'));
+    const tally = observe(server);
+    const waitedNs = await exchangeBytes(await client(server), 500);
+
+    // One thread may read the next request before the probe at the other one's send has run: then both are one.
+    expect(await tally.settle({ inFlight: 0 })).toEqual({ inFlight: 0 });
+    expectConserved(tally);
+    expect(tally.counts.requests).toBeLessThanOrEqual(500);
+    expectNoneEarly(tally, waitedNs);
   });
 
   it('and then sends requests in two segments', async () => {
@@ -386,7 +404,7 @@ describe('a client that waits for each reply before it goes on', () => {
     expectConserved(tally);
     // The first segment of each second request waited for the other one; timers may fire a millisecond early.
     expect(tally.socketWait.sumNs).toBeGreaterThanOrEqual(11 * 8 * NS_PER_MS);
-    expect(tally.latency.sumNs).toBeLessThan(waitedNs);
+    expectNoneEarly(tally, waitedNs);
   });
 
   it('and then sends several requests in one segment', async () => {
@@ -402,7 +420,7 @@ describe('a client that waits for each reply before it goes on', () => {
     expect(await tally.settle({ requests: 55, inFlight: 0 })).toEqual({ requests: 55, inFlight: 0 });
     expectConserved(tally);
     expect(tally.socketWait.sumNs).toBeGreaterThanOrEqual(11 * (2 + 4) * NS_PER_MS);
-    expect(tally.latency.sumNs).toBeLessThan(waitedNs);
+    expectNoneEarly(tally, waitedNs);
   });
 
   it('and then does not', async () => {
@@ -425,7 +443,7 @@ describe('a client that waits for each reply before it goes on', () => {
     const expected = { arrivals: sent, requests: sent, unsolicited: 0, inFlight: 0 };
     expect(await tally.settle(expected)).toEqual(expected);
     expectConserved(tally);
-    expect(tally.latency.sumNs).toBeLessThan(waitedNs);
+    expectNoneEarly(tally, waitedNs);
   });
 
   it.each([
