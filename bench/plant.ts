@@ -118,10 +118,10 @@ function advance(simulation: Simulation, untilNs: number): number {
 function compareWithTheory(given: readonly number[]): void {
   const meanNs = 10 * NS_PER_US;
   const runs = [
-    { cores: 1, loadRatio: 0.8, requests: 12_000_000 },
+    { cores: 1, loadRatio: 0.8, requests: 8_000_000 },
     { cores: 16, loadRatio: 0.95, requests: 100_000_000 },
-    { cores: 1, loadRatio: 0.9, requests: 40_000_000 },
-    { cores: 1, loadRatio: 0.95, requests: 160_000_000 },
+    { cores: 1, loadRatio: 0.9, requests: 20_000_000 },
+    { cores: 1, loadRatio: 0.95, requests: 100_000_000 },
   ];
   console.log(
     'off theory in standard errors, and the standard error in % of the theory (of p99: the tail beyond it ÷ ln 100)',
