@@ -1,6 +1,7 @@
 import { spawn, type ChildProcessByStdio } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
+import { constants } from 'node:os';
 import { join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
@@ -12,6 +13,11 @@ import { shippedMock } from '../sysfs/shipped-mock.ts';
 
 const PROGRAM = fileURLToPath(new URL('governed-process.ts', import.meta.url));
 const POLICY0 = 'devices/system/cpu/cpufreq/policy0';
+/** The shell ignores this one last. */
+const ignores = (pid: number, signal: number) => {
+  const [, mask] = /^SigIgn:\s*([0-9a-f]+)$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))!;
+  return (BigInt(`0x${mask}`) >> BigInt(signal - 1)) % 2n === 1n;
+};
 const WAIT = { timeout: 40_000, interval: 20 };
 
 describe('startGuardian()', { timeout: 90_000 }, () => {
@@ -47,6 +53,8 @@ describe('startGuardian()', { timeout: 90_000 }, () => {
 
   it('restores after SIGKILL of the whole process group, deaf to the signals that end others', async () => {
     const guardian = await govern();
+    // Its shell has to run first; one that is lost before that is reported to who started it.
+    await vi.waitFor(() => expect(ignores(guardian, constants.signals.SIGHUP)).toBe(true), WAIT);
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.kill(guardian, signal);
     expect(journalExists()).toBe(true);
     process.kill(-governed!.pid!, 'SIGKILL');

@@ -64,7 +64,8 @@ describe('policy tune', () => {
   const file = () => join(directory, 'tuned.yaml');
 
   it('writes a policy that loads, with how it was obtained', { timeout: 120_000 }, async () => {
-    await tune('--seeds', '1', '--trace', 'constant', '--output', file());
+    // Long enough for a policy to keep its objective with requests that it was not searched with.
+    await tune('--duration', '10s', '--seeds', '1', '--trace', 'constant', '--output', file());
     const text = readFileSync(file(), 'utf8');
     expect(text).toMatch(/^# Tuned by tailgov .* in simulation, from pid: \d+ candidates/);
     expect(text).toMatch(/# Seeds 1 to 1 to search, 2 to 2 to check\./);
