@@ -48,6 +48,8 @@ interface Held {
   before: string | null;
   /** What was written right before it, for the kernel to see a change; null where that was not needed. */
   passing: string | null;
+  /** What was written a second time because it settled as something that nothing explains. */
+  insisted: string | null;
 }
 
 /** Whoever wrote is let have a file. */
@@ -97,6 +99,7 @@ export class GovernedPolicy {
         settling: true,
         before: shown,
         passing: null,
+        insisted: null,
       });
     }
     surroundings.limits.throttling.watch(info);
@@ -216,7 +219,7 @@ export class GovernedPolicy {
         held.shown = shown;
         held.settling = false;
         if (shown === held.wrote) this.#undisturbed(file);
-        else this.#noteLimit(file, held, shown);
+        else if (!this.#noteLimit(file, held, shown)) this.#insist(held);
       } else {
         this.#deviates(file, held, shown);
         // Under another governor the other files say nothing.
@@ -236,6 +239,16 @@ export class GovernedPolicy {
       this.#fail(file, 'write', `write ${held.wrote} to ${file}: reads ${shown}`, 'EINVAL');
       held.wrote = null;
     }
+  }
+
+  /**
+   * Somebody else may have written before the kernel's answer to us was seen, or a limit is in force that nothing tells of:
+   * the same text again, once, shows which.
+   */
+  #insist(held: Held): void {
+    if (held.insisted === held.wrote) return;
+    held.insisted = held.wrote;
+    held.wrote = null;
   }
 
   /** The file reads otherwise than it did, though we have not written it. */
@@ -374,6 +387,7 @@ export class GovernedPolicy {
 
   #undisturbed(file: PolicyFile): void {
     const path = this.#path(file);
+    this.#held.get(file)!.insisted = null;
     this.#surroundings.disturbances.end('foreign-writer', path);
     this.#surroundings.disturbances.end('limit', path);
   }

@@ -285,6 +285,37 @@ describe('a kernel that applies a limit after the write has returned', () => {
     expect(bench.log).toEqual([]);
   });
 
+  it('does not hide that somebody else wrote before the answer was seen', () => {
+    const base = memory('acpi-cpufreq-qemu-2c');
+    const tree = lateTree(base);
+    const actuator = bench.actuator(tree);
+    actuator.engage();
+    tree.settle();
+    actuator.apply(both(2_400_000));
+    tree.settle();
+    base.write(`${CPUFREQ}/policy0/scaling_max_freq`, '1200000');
+    expect(actuator.apply(both(2_400_000)).writes).toBe(1);
+    tree.settle();
+    expect(actuator.apply(both(2_400_000))).toMatchObject({ writes: 0, disturbances: [] });
+    expect(shows(base, 'scaling_max_freq')).toBe('2400000');
+  });
+
+  it('and clamps it by what nothing tells of, is written to once more and no oftener', () => {
+    const base = memory('acpi-cpufreq-qemu-2c');
+    const tree = lateTree(base);
+    const actuator = bench.actuator(tree);
+    actuator.engage();
+    tree.settle();
+    const writes = Array.from({ length: 5 }, () => {
+      const applied = actuator.apply(both(2_400_000)).writes;
+      tree.settle();
+      base.write(`${CPUFREQ}/policy0/scaling_max_freq`, '1200000');
+      return applied;
+    });
+    expect(writes).toEqual([2, 1, 0, 0, 0]);
+    expect(actuator.apply(both(2_400_000)).frequencies[0]).toMatchObject({ outcome: 'clamped', appliedKhz: 1_200_000 });
+  });
+
   it('is seen to have clamped at the next application', () => {
     const base = memory('acpi-cpufreq-qemu-2c');
     const tree = lateTree(base);

@@ -15,6 +15,7 @@ const SECONDS = tries(3, 60);
 const BUSY_A_CPU = 4;
 /** Who gets no CPU takes long to answer what it is asked. */
 const STARVED_PATIENCE_MS = 120_000;
+const CROWD_EVERY_MS = 5000;
 
 let scripted: ScriptedServers;
 let server: Server;
@@ -127,10 +128,20 @@ describe('a daemon on CPUs that others keep busy', () => {
       await until('the level is low', isLow);
       const cpu = allowedCpus().split(/[,-]/)[0]!;
       place(daemon.process.pid!, cpu, 15);
-      const relieve = saturate(BUSY_A_CPU, cpu);
+      // How little is too little depends on how fast the CPU is: it gets less and less.
+      const crowd = [saturate(BUSY_A_CPU, cpu)];
+      let crowdedAt = Date.now();
+      const starves = () => {
+        if (daemon.output().includes('cannot keep time')) return true;
+        if (Date.now() - crowdedAt > CROWD_EVERY_MS) {
+          crowd.push(saturate(BUSY_A_CPU, cpu));
+          crowdedAt = Date.now();
+        }
+        return false;
+      };
+      await until('it cannot keep time', starves, STARVED_PATIENCE_MS);
       await until('it is at the highest level', isSafe, STARVED_PATIENCE_MS);
-      expect(daemon.output()).toContain('cannot keep time');
-      await relieve();
+      await Promise.all(crowd.map((relieve) => relieve()));
       // Whatever else is busy here.
       place(daemon.process.pid!, allowedCpus(), -10);
       await until('it keeps time again', () => daemon.output().includes('keeps time again'));

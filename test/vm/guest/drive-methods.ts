@@ -89,6 +89,9 @@ function drive(method: FrequencyMethod): DriveReport {
   settle();
   for (const khz of job.levelsKhz) apply(khz);
   const last = job.levelsKhz.at(-1)!;
+  // The kernel may have answered our last write late: what somebody else writes is known from an answer that has been seen.
+  apply(last);
+  applied.pop();
   write(
     `${CPU}/cpufreq/policy0/${method === 'setspeed' ? 'scaling_governor' : 'scaling_max_freq'}`,
     method === 'setspeed' ? 'powersave' : '1200000',
