@@ -1,12 +1,13 @@
 /**
- * What the daemon itself costs: CPU time and memory at 10 ticks a second, while the governed Redis has nothing to do and while
- * it is saturated. `npx tsx bench/daemon.ts [--rounds 3] [--seconds 15] [--warm-up 60]`, as root, after `node deploy/build.mjs`.
+ * What the daemon itself costs: CPU time and memory at 10 ticks a second, while the governed Redis has nothing to do, while 50,000
+ * requests a second come at random instants (bench/load), and while redis-benchmark saturates it.
+ * `npx tsx bench/daemon.ts [--rounds 3] [--seconds 15] [--warm-up 60]`, as root, after `node deploy/build.mjs`.
  *
- * The daemon is started once. Then it warms up, so many seconds without load and half as many with it: V8 compiles what is used
- * often when it first sees it used, and what that takes stands in columns of its own. Then idle and saturated are measured in turn,
- * each 3 s after the load has come or gone. Nothing is asked of the daemon meanwhile, for answers cost time and memory, too:
+ * The daemon is started once. Then it warms up, so many seconds without load and half as many saturated: V8 compiles what is used
+ * often when it first sees it used, and what that takes stands in columns of its own. Then the three are measured in turn, each
+ * 3 s after the load has come or gone. Nothing is asked of the daemon meanwhile, for answers cost time and memory, too:
  * requests are counted by Redis, CPU time (a share of one core) and wake-ups by the scheduler, memory is as it stands at the end
- * of each stretch. Medians of all rounds, with the least and the most.
+ * of each stretch. Redis has one CPU, its clients the other one, the daemon either. Medians of all rounds, with the least and the most.
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -15,6 +16,7 @@ import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { controlClient } from '../src/telemetry/control-client.ts';
+import { OpenLoopClient } from './accuracy/open-loop.ts';
 
 const { values } = parseArgs({
   options: {
@@ -28,9 +30,11 @@ const rounds = Number(values.rounds);
 const seconds = Number(values.seconds);
 const warmUpS = Number(values['warm-up']);
 const SETTLING_MS = 3000;
+const STEADY_RPS = 50_000;
 const CLI = resolve('dist/cli.js');
 const folder = mkdtempSync(join(tmpdir(), 'tailgov-bench-'));
 const children: ChildProcess[] = [];
+const client = new OpenLoopClient();
 
 /** `others`: V8's helpers, libuv's. */
 const THREADS = ['loop', 'main', 'others'] as const;
@@ -56,7 +60,7 @@ const ROWS: readonly (readonly [row: string, digits: number])[] = [
 ];
 
 try {
-  start('redis-server', ['--port', values.port, '--save', '', '--appendonly', 'no']);
+  start('taskset', ['-c', '1', 'redis-server', '--port', values.port, '--save', '', '--appendonly', 'no']);
   execFileSync(process.execPath, [CLI, 'mock', 'create', 'intel-pstate-i7-1165g7-8c', join(folder, 'sys')]);
   writeFileSync(
     join(folder, 'tailgov.yaml'),
@@ -70,20 +74,28 @@ try {
     'warm-up, idle': [await measure(pid!, warmUpS)],
     'warm-up, saturated': [await underLoad(() => measure(pid!, warmUpS / 2))],
   };
+  const settled = async () => {
+    await sleep(SETTLING_MS);
+    return measure(pid!, seconds);
+  };
   const idle: Figures[] = [];
+  const steady: Figures[] = [];
   const saturated: Figures[] = [];
   for (let round = 0; round < rounds; round++) {
-    await sleep(SETTLING_MS);
-    idle.push(await measure(pid!, seconds));
-    saturated.push(
-      await underLoad(async () => {
-        await sleep(SETTLING_MS);
-        return measure(pid!, seconds);
-      }),
+    idle.push(await settled());
+    const plan = { rate: STEADY_RPS, seconds: SETTLING_MS / 1000 + seconds + 1, seed: round + 1 };
+    const asked = client.run(
+      { protocol: 'redis', at: Number(values.port), connections: 50, argument: 'GET key' },
+      plan,
+      0,
     );
+    steady.push(await settled());
+    await asked;
+    saturated.push(await underLoad(settled));
   }
-  show({ ...warmUp, idle, saturated });
+  show({ ...warmUp, idle, [`${STEADY_RPS} a second`]: steady, saturated });
 } finally {
+  client.remove();
   for (const child of children.reverse()) child.kill();
   await sleep(500);
   rmSync(folder, { recursive: true, force: true });
@@ -107,7 +119,20 @@ async function governing(): Promise<void> {
 }
 
 async function underLoad<T>(act: () => Promise<T>): Promise<T> {
-  const load = start('redis-benchmark', ['-p', values.port, '-t', 'get', '-n', '1000000000', '-c', '50', '-q']);
+  const load = start('taskset', [
+    '-c',
+    '0',
+    'redis-benchmark',
+    '-p',
+    values.port,
+    '-t',
+    'get',
+    '-n',
+    '1000000000',
+    '-c',
+    '50',
+    '-q',
+  ]);
   try {
     return await act();
   } finally {

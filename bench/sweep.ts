@@ -1,8 +1,9 @@
 /**
- * How a sweep scales over threads: `npx tsx bench/sweep.ts [ROUNDS] [SEEDS]`. The same sweep on one thread and on one for each
- * CPU, as commands of their own in pairs whose order alternates; real time, start of the program included. Each thread compiles
- * anew what runs hot, some two seconds of CPU time, so that a sweep of few seeds scales worse. On one thread V8 does that
- * beside it, on another CPU. All outputs must be the same to the byte. dist/ is built where that is needed.
+ * How a sweep scales over CPUs: `npx tsx bench/sweep.ts [ROUNDS] [SEEDS]`. The same sweep held to one CPU, on one thread with all
+ * CPUs, and on a thread for each CPU, as commands of their own in an order that goes round; real time, start of the program
+ * included. One thread with all CPUs is quicker than one CPU: V8 compiles and collects garbage beside it. Each thread compiles
+ * anew what runs hot, some two seconds of CPU time, so that a sweep of few seeds scales worse. All outputs must be the same
+ * to the byte. dist/ is built where that is needed.
  */
 import { spawnSync } from 'node:child_process';
 import { availableParallelism } from 'node:os';
@@ -19,41 +20,44 @@ const SWEEP = [
 const rounds = Number(process.argv[2] ?? 5);
 const all = availableParallelism();
 const outputs = new Set<string>();
-const pairs: { readonly alone: number; readonly together: number }[] = [];
+/** What is waited for, by what runs. */
+const WAYS = { 'one CPU': () => seconds(1, true), 'one thread': () => seconds(1), 'all CPUs': () => seconds(all) };
+type Way = keyof typeof WAYS;
+const ways = Object.keys(WAYS) as Way[];
+const took: Readonly<Record<Way, number>>[] = [];
 
 spawnSync(process.execPath, [join(ROOT, 'deploy', 'build.mjs'), 'bundle'], { stdio: 'inherit' });
 seconds(all);
 for (let round = 0; round < rounds; round++) {
-  const order = round % 2 === 0 ? [1, all] : [all, 1];
-  const took = new Map(order.map((threads) => [threads, seconds(threads)]));
-  pairs.push({ alone: took.get(1)!, together: took.get(all)! });
+  const order = ways.map((_, index) => ways[(round + index) % ways.length]!);
+  took.push(Object.fromEntries(order.map((way) => [way, WAYS[way]()])) as Record<Way, number>);
 }
-console.log(`${rounds} pairs: median (first to third quartile)`);
-console.log(
-  `  1 thread     ${summaryOf(
-    pairs.map(({ alone }) => alone),
-    2,
-  )} s`,
-);
-console.log(
-  `  ${all} threads    ${summaryOf(
-    pairs.map(({ together }) => together),
-    2,
-  )} s`,
-);
-console.log(
-  `  times as fast, pair by pair: ${summaryOf(
-    pairs.map(({ alone, together }) => alone / together),
-    2,
-  )}`,
-);
-console.log(`outputs ${outputs.size === 1 ? 'equal' : 'DIFFERENT'}`);
+console.log(`${rounds} rounds on ${all} CPUs: median (first to third quartile)`);
+const line = (name: string, values: readonly number[], unit: string) =>
+  console.log(`  ${name.padEnd(34)}${summaryOf(values, 2)}${unit}`);
+for (const way of ways) {
+  line(
+    way,
+    took.map((round) => round[way]),
+    ' s',
+  );
+}
+for (const way of ['one CPU', 'one thread'] as const) {
+  line(
+    `all CPUs, times as fast as ${way}`,
+    took.map((round) => round[way] / round['all CPUs']),
+    '',
+  );
+}
+console.log(outputs.size === 1 ? 'outputs equal' : 'outputs DIFFER');
 process.exitCode = outputs.size === 1 ? 0 : 1;
 
-function seconds(threads: number): number {
+/** @param held to the first CPU */
+function seconds(threads: number, held = false): number {
   const began = performance.now();
-  const args = [PROGRAM, 'simulate', ...SWEEP, '--threads', String(threads)];
-  const { status, stdout, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' });
+  const command = [process.execPath, PROGRAM, 'simulate', ...SWEEP, '--threads', String(threads)];
+  const [program, ...args] = held ? ['taskset', '-c', '0', ...command] : command;
+  const { status, stdout, stderr } = spawnSync(program!, args, { encoding: 'utf8', maxBuffer: 64 * 2 ** 20 });
   if (status !== 0) throw new Error(`tailgov simulate ended with ${status}: ${stderr}`);
   outputs.add(stdout);
   return (performance.now() - began) / 1000;

@@ -28,8 +28,8 @@ export interface GuardedState<LawState> {
   /** The last level asked for, and the last one asked for while the service was active. */
   readonly level: Level;
   readonly activeLevel: Level;
-  /** Over the law's level while a burst lasts, and what was applied before it. */
-  readonly boost: { readonly level: Level; readonly restLevel: Level } | null;
+  /** Over the law's level while a burst lasts, what was applied before it, and how many looks found that it is still needed. */
+  readonly boost: { readonly level: Level; readonly restLevel: Level; readonly looks: number } | null;
   readonly service: ServiceEstimate;
   readonly saturation: Saturation;
   readonly effect: Effect;
@@ -122,8 +122,10 @@ export function guardedController<LawState>(
     const boost = effect?.kind === 'futile' || foresees ? null : boostFor(given, alarmed, state);
     const level = clamp(Math.max(active.level, boost?.level ?? 0));
     const note = noteOn(effect, input);
-    // Was the answer to a burst enough, and is it still needed? Within an interval thousands of requests may come.
-    const againMs = boost !== null || given.observation.alarmed ? queueLastsMs(given.slo) : active.againMs;
+    // Was the answer to a burst enough, and is it still needed? Within an interval thousands of requests may come. One that has
+    // lasted will go on lasting, and looking takes time, too.
+    const sooner = boost !== null || given.observation.alarmed;
+    const againMs = sooner ? queueLastsMs(given.slo) * 2 ** (boost?.looks ?? 0) : active.againMs;
     return {
       level,
       ...(againMs === undefined ? {} : { againMs }),
@@ -194,10 +196,10 @@ export function guardedController<LawState>(
     const restLevel = boost?.restLevel ?? given.appliedLevel;
     if (urgency !== null) {
       const level = Math.min(given.limits.max, Math.max(boost?.level ?? 0, given.appliedLevel * urgency.factor));
-      return { level, restLevel, why: urgency.why };
+      return { level, restLevel, looks: level === boost?.level ? boost.looks + 1 : 0, why: urgency.why };
     }
     if (boost === null || (isDrained(given) && !alarmed)) return null;
-    return { level: boost.level, restLevel, why: `${given.observation.inFlight} in flight` };
+    return { ...boost, looks: boost.looks + 1, why: `${given.observation.inFlight} in flight` };
   }
 
   /** What silence, stall and idle ask for; null while the service is active. */

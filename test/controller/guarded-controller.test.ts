@@ -111,6 +111,17 @@ describe('guardedController()', () => {
     expect(againMs({ inFlight: 80 })).toBe(10);
   });
 
+  it('looks less and less often at a boost that lasts, and anew at the next one', () => {
+    let { state } = start;
+    const looks = [80, 80, 80, 300, 0, 80, 80].map((inFlight) => {
+      const out = guarded.step(input({ utilization: 0.3, inFlight }, { appliedLevel: 0.4 }), state);
+      ({ state } = out);
+      return [out.level, out.againMs];
+    });
+    const boosts = [10, 20, 40, 80].map((againMs) => [1, againMs]);
+    expect(looks).toEqual([...boosts, [0.4, undefined], ...boosts.slice(0, 2)]);
+  });
+
   it('goes down right after an alarm only where the level can follow the queue', () => {
     const drained = { inFlight: 0, oldestInFlightNs: 0 };
     const levelAfter = (latencyNs: number) => {
