@@ -58,6 +58,8 @@ const START_LIMIT_MS = 90_000;
 const MOST_GUARDIANS = 5;
 /** The start and a change of the config leave garbage: it is cleared away so long afterwards, for all changes meanwhile. */
 const TIDY_AFTER_MS = 1000;
+/** V8 compiles what a new load makes run hot, and leaves some 10 MB in the middle of what malloc(3) holds. */
+const TRIM_INTERVAL_MS = 30_000;
 /**
  * The young generation holds what the loop allocates from one collection to the next, some 100 KB a second. The old one is a
  * bound for what goes wrong, far above the 11 MB that were seen in use with one service.
@@ -184,6 +186,7 @@ class Daemon implements ControlTarget {
     const onSignal = (signal: NodeJS.Signals) => this.#stop(`received ${signal}`);
     const onHangUp = () => void this.#reload();
     process.on('SIGINT', onSignal).on('SIGTERM', onSignal).on('SIGHUP', onHangUp);
+    const trimming = setInterval(trimMemory, TRIM_INTERVAL_MS);
     let watch: NodeJS.Timeout | undefined;
     let limit: NodeJS.Timeout | undefined;
     try {
@@ -199,6 +202,7 @@ class Daemon implements ControlTarget {
       if (exitCode === 0) this.#guardian?.dismiss();
       return exitCode;
     } finally {
+      clearInterval(trimming);
       clearInterval(watch);
       clearTimeout(limit);
       clearTimeout(this.#tidying);
