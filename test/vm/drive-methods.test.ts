@@ -124,8 +124,8 @@ describe.each(MACHINES)('$name', (machine) => {
 
   it('the driver programs what is said to be applied', () => {
     const programmed = programmedKhz(guest.pstates[0]!, tables);
-    // Five marks before the first method; in each method one after engage, one a level, six in what follows.
-    const perMethod = job.levelsKhz.length + 8;
+    // Five marks before the first method; in each method one after engage, one a level, seven in what follows.
+    const perMethod = job.levelsKhz.length + 9;
     for (const [turn] of METHODS.entries()) {
       const first = 5 + turn * perMethod + 1;
       const shown = job.levelsKhz.map((khz, index) => [khz, programmed[first + index] ?? 0] as const);
