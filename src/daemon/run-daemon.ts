@@ -302,7 +302,8 @@ class Daemon implements ControlTarget {
     if (this.#state !== 'governing') return;
     this.#manager.reloading();
     await this.#reloader.reload('received SIGHUP');
-    this.#manager.ready(this.#statusLine());
+    // It may have been told to stop meanwhile, and has said so.
+    if (this.#state === 'governing') this.#manager.ready(this.#statusLine());
   }
 
   /** Resolves when the loop has done it; rejects when it could not, and nothing has changed. */
