@@ -1,6 +1,6 @@
 /**
- * Writes the tables of docs/policies-compared.md: `npx tsx bench/policies-compared.ts [--minutes 15] [--reduced]`, after
- * `npm run build`.
+ * Writes the tables of docs/policies-compared.md: `npx tsx bench/policies-compared.ts [--minutes 15] [--reduced]`.
+ * dist/ is built where that is needed.
  *
  * Every ready policy and every baseline under every workload and trace, by `tailgov simulate` of dist/. It is done a piece at
  * a time, and ends when the minutes are over: the page then has what is done, and says what is not. Pieces are kept in
@@ -267,6 +267,7 @@ const rank = ({ workload, name }: Piece) => Number(isBusy(workload)) + Number(na
 const pieces = Object.keys(workloads)
   .flatMap(piecesOf)
   .sort((a, b) => rank(a) - rank(b));
+spawnSync(process.execPath, [join(ROOT, 'deploy', 'build.mjs'), 'bundle'], { stdio: 'inherit' });
 const program = programHash();
 const began = Date.now();
 const deadlineMs = began + minutes * 60_000;
