@@ -34,7 +34,7 @@ for (let round = 0; round < rounds; round++) {
 }
 console.log(`${rounds} rounds on ${all} CPUs: median (first to third quartile)`);
 const line = (name: string, values: readonly number[], unit: string) =>
-  console.log(`  ${name.padEnd(34)}${summaryOf(values, 2)}${unit}`);
+  console.log(`  ${name.padEnd(36)}${summaryOf(values, 2)}${unit}`);
 for (const way of ways) {
   line(
     way,
