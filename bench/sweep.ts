@@ -12,7 +12,7 @@ import { summaryOf } from './overhead/spread.ts';
 
 const ROOT = join(import.meta.dirname, '..');
 const PROGRAM = join(ROOT, 'dist', 'cli.js');
-const seeds = process.argv[3] ?? '24';
+const seeds = process.argv[3] ?? '48';
 const SWEEP = [
   ...['--policy', 'pid', '--policy', 'model', '--baseline', 'schedutil', '--trace', 'step', '--trace', 'mmpp'],
   ...['--seeds', seeds, '--duration', '60s', '--cores', '10', '--json'],
@@ -34,7 +34,7 @@ for (let round = 0; round < rounds; round++) {
 }
 console.log(`${rounds} rounds on ${all} CPUs: median (first to third quartile)`);
 const line = (name: string, values: readonly number[], unit: string) =>
-  console.log(`  ${name.padEnd(36)}${summaryOf(values, 2)}${unit}`);
+  console.log(`  ${name.padEnd(38)}${summaryOf(values, 2)}${unit}`);
 for (const way of ways) {
   line(
     way,
