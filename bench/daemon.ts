@@ -17,6 +17,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { controlClient } from '../src/telemetry/control-client.ts';
 import { OpenLoopClient } from './accuracy/open-loop.ts';
+import { pinTo } from './accuracy/subjects.ts';
 
 const { values } = parseArgs({
   options: {
@@ -31,6 +32,8 @@ const seconds = Number(values.seconds);
 const warmUpS = Number(values['warm-up']);
 const SETTLING_MS = 3000;
 const STEADY_RPS = 50_000;
+const SERVER_CPU = 0;
+const CLIENT_CPU = 1;
 const CLI = resolve('dist/cli.js');
 const folder = mkdtempSync(join(tmpdir(), 'tailgov-bench-'));
 const children: ChildProcess[] = [];
@@ -60,7 +63,8 @@ const ROWS: readonly (readonly [row: string, digits: number])[] = [
 ];
 
 try {
-  start('taskset', ['-c', '1', 'redis-server', '--port', values.port, '--save', '', '--appendonly', 'no']);
+  const redis = start('redis-server', ['--port', values.port, '--save', '', '--appendonly', 'no']);
+  pinTo(SERVER_CPU, [redis.pid!]);
   execFileSync(process.execPath, [CLI, 'mock', 'create', 'intel-pstate-i7-1165g7-8c', join(folder, 'sys')]);
   writeFileSync(
     join(folder, 'tailgov.yaml'),
@@ -87,7 +91,7 @@ try {
     const asked = client.run(
       { protocol: 'redis', at: Number(values.port), connections: 50, argument: 'GET key' },
       plan,
-      0,
+      CLIENT_CPU,
     );
     steady.push(await settled());
     await asked;
@@ -119,20 +123,8 @@ async function governing(): Promise<void> {
 }
 
 async function underLoad<T>(act: () => Promise<T>): Promise<T> {
-  const load = start('taskset', [
-    '-c',
-    '0',
-    'redis-benchmark',
-    '-p',
-    values.port,
-    '-t',
-    'get',
-    '-n',
-    '1000000000',
-    '-c',
-    '50',
-    '-q',
-  ]);
+  const load = start('redis-benchmark', ['-p', values.port, '-t', 'get', '-n', '1000000000', '-c', '50', '-q']);
+  pinTo(CLIENT_CPU, [load.pid!]);
   try {
     return await act();
   } finally {

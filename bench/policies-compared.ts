@@ -18,6 +18,7 @@ import { workloads } from '../src/plant/workloads.ts';
 import { baselines } from '../src/study/baselines/registry.ts';
 import { FULL_LOAD_RATIO } from '../src/study/simulated-run.ts';
 import { rowKeepsSlo, type SweepRow } from '../src/study/sweep/sweep.ts';
+import { buildBundle } from './build-bundle.ts';
 
 const ROOT = join(import.meta.dirname, '..');
 const DIST = join(ROOT, 'dist');
@@ -267,7 +268,7 @@ const rank = ({ workload, name }: Piece) => Number(isBusy(workload)) + Number(na
 const pieces = Object.keys(workloads)
   .flatMap(piecesOf)
   .sort((a, b) => rank(a) - rank(b));
-spawnSync(process.execPath, [join(ROOT, 'deploy', 'build.mjs'), 'bundle'], { stdio: 'inherit' });
+buildBundle();
 const program = programHash();
 const began = Date.now();
 const deadlineMs = began + minutes * 60_000;

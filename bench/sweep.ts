@@ -8,6 +8,7 @@
 import { spawnSync } from 'node:child_process';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
+import { buildBundle } from './build-bundle.ts';
 import { summaryOf } from './overhead/spread.ts';
 
 const ROOT = join(import.meta.dirname, '..');
@@ -26,7 +27,7 @@ type Way = keyof typeof WAYS;
 const ways = Object.keys(WAYS) as Way[];
 const took: Readonly<Record<Way, number>>[] = [];
 
-spawnSync(process.execPath, [join(ROOT, 'deploy', 'build.mjs'), 'bundle'], { stdio: 'inherit' });
+buildBundle();
 seconds(all);
 for (let round = 0; round < rounds; round++) {
   const order = ways.map((_, index) => ways[(round + index) % ways.length]!);

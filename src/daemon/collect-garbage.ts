@@ -3,13 +3,16 @@ import { runInNewContext } from 'node:vm';
 
 /**
  * Garbage is collected with the help of threads that are ordinary ones: on busy CPUs the loop would wait for them, whatever its
- * own priority (measured: ticks of 10 to 19 ms). The heaps are small, and each thread can do without. They stay small: what is
- * young is given no more room than at the start, for there is little of it. To be called before the loop's thread starts.
- * Marking keeps its helpers: that cannot be changed once the program runs.
+ * own priority (measured: ticks of 10 to 19 ms). The heaps are small, and each thread can do without. To be called before the
+ * loop's thread starts. Marking keeps its helpers: that cannot be changed once the program runs.
  */
 export function collectGarbageAlone(): void {
-  setFlagsFromString('--semi-space-growth-factor=1');
   for (const task of ['scavenge', 'compaction', 'pointer-update']) setFlagsFromString(`--no-parallel-${task}`);
+}
+
+/** What is young is given no more room than at the start, for there is little of it. Before the loop's thread starts, too. */
+export function keepHeapsSmall(): void {
+  setFlagsFromString('--semi-space-growth-factor=1');
 }
 
 /**

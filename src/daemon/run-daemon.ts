@@ -22,7 +22,7 @@ import { TickHistory } from '../telemetry/tick-history.ts';
 import type { Scheduling } from './claim-cpu.ts';
 import { HeartbeatWatch } from './heartbeat-watch.ts';
 import { claimMachine } from './claim-machine.ts';
-import { collectGarbageAlone, garbageCollector } from './collect-garbage.ts';
+import { collectGarbageAlone, garbageCollector, keepHeapsSmall } from './collect-garbage.ts';
 import { DaemonTelemetry } from './daemon-telemetry.ts';
 import type { FromLoop, LoopThreadData, TicksMessage, ToLoop } from './loop-messages.ts';
 import { makeOwnDirectory } from './own-directory.ts';
@@ -345,6 +345,7 @@ class Daemon implements ControlTarget {
       heartbeat: this.#heartbeat,
     };
     collectGarbageAlone();
+    keepHeapsSmall();
     keepMemoryTrimmed();
     this.#worker = new Worker(besideUs('loop-entry.js'), { workerData: data, resourceLimits: LOOP_HEAP });
     this.#worker.on('message', (message: FromLoop) => this.#receive(message));

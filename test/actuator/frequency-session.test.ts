@@ -272,11 +272,18 @@ function lateTree(base: MemoryTree): SysfsTree & { settle(): void } {
 }
 
 describe('a kernel that applies a limit after the write has returned', () => {
-  it.each(['cap', 'pin'] as const)('is not taken for a foreign writer, nor for a clamp: %s', (method) => {
-    const tree = lateTree(memory('acpi-cpufreq-qemu-2c'));
-    const actuator = bench.actuator(tree, { method });
+  /** @returns one that governs at full speed */
+  const late = (options: Parameters<typeof bench.actuator>[1] = {}) => {
+    const base = memory('acpi-cpufreq-qemu-2c');
+    const tree = lateTree(base);
+    const actuator = bench.actuator(tree, options);
     actuator.engage();
     tree.settle();
+    return { base, tree, actuator };
+  };
+
+  it.each(['cap', 'pin'] as const)('is not taken for a foreign writer, nor for a clamp: %s', (method) => {
+    const { tree, actuator } = late({ method });
     for (const khz of [2_000_000, 2_800_000, 1_200_000, 1_200_000, 3_200_000]) {
       expect(actuator.apply(both(khz)).frequencies[0]).toMatchObject({ appliedKhz: khz });
       tree.settle();
@@ -286,11 +293,7 @@ describe('a kernel that applies a limit after the write has returned', () => {
   });
 
   it('does not hide that somebody else wrote before the answer was seen', () => {
-    const base = memory('acpi-cpufreq-qemu-2c');
-    const tree = lateTree(base);
-    const actuator = bench.actuator(tree);
-    actuator.engage();
-    tree.settle();
+    const { base, tree, actuator } = late();
     actuator.apply(both(2_400_000));
     tree.settle();
     base.write(`${CPUFREQ}/policy0/scaling_max_freq`, '1200000');
@@ -301,11 +304,7 @@ describe('a kernel that applies a limit after the write has returned', () => {
   });
 
   it('and clamps it by what nothing tells of, is written to once more and no oftener', () => {
-    const base = memory('acpi-cpufreq-qemu-2c');
-    const tree = lateTree(base);
-    const actuator = bench.actuator(tree);
-    actuator.engage();
-    tree.settle();
+    const { base, tree, actuator } = late();
     const writes = Array.from({ length: 5 }, () => {
       const applied = actuator.apply(both(2_400_000)).writes;
       tree.settle();
