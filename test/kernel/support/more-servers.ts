@@ -79,13 +79,10 @@ const PATIENCE_MS = 20_000;
 
 /** dnsmasq on a UDP port, which knows example.test and asks nobody. */
 export async function startDnsmasq(): Promise<Server> {
-  const reserved = createSocket('udp4').bind(0, '127.0.0.1');
-  await once(reserved, 'listening');
-  const { port } = reserved.address();
-  reserved.close();
+  const port = await freePort();
   const settings = ['--no-resolv', '--no-hosts', '--address=/example.test/192.0.2.1', '--listen-address=127.0.0.1'];
   const args = ['--keep-in-foreground', '--conf-file=/dev/null', '--bind-interfaces', '--user=root', '--pid-file'];
-  const child = spawn('dnsmasq', [...args, `--port=${port}`, ...settings], { stdio: 'ignore' });
+  const child = spawn('dnsmasq', [...args, `--port=${port}`, ...settings], { stdio: ['ignore', 'ignore', 'inherit'] });
   const stop = async () => {
     if (child.exitCode !== null || child.signalCode !== null) return;
     const exited = once(child, 'exit');

@@ -1,7 +1,9 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { randomInt } from 'node:crypto';
+import { createSocket, type Socket as UdpSocket } from 'node:dgram';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer, type AddressInfo } from 'node:net';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer, type Server as NetServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -18,14 +20,29 @@ export interface Server {
 
 const PATIENCE_MS = 20_000;
 
-/** A port of this machine that nothing listens on now. */
+/** The kernel gives a connecting socket a port of this range, at any moment, and a server that wants it then cannot start. */
+const EPHEMERAL_RANGE = '/proc/sys/net/ipv4/ip_local_port_range';
+const LOWEST_PORT = 10_000;
+
+/** A port of this machine that nothing uses now, for TCP or UDP, and that no client will be given. */
 export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
+  const [end] = readFileSync(EPHEMERAL_RANGE, 'utf8').split(/\s/).map(Number) as [number];
+  for (;;) {
+    const port = randomInt(LOWEST_PORT, end);
+    if ((await isFree(createServer().listen(port))) && (await isFree(createSocket('udp4').bind(port)))) return port;
+  }
+}
+
+/** @param socket which is about to listen; it is closed again */
+async function isFree(socket: NetServer | UdpSocket): Promise<boolean> {
+  try {
+    await once(socket, 'listening');
+  } catch {
+    return false;
+  }
+  socket.close();
+  await once(socket, 'close');
+  return true;
 }
 
 /** A request to Redis, and the bytes of its answer. */
