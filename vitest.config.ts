@@ -4,6 +4,12 @@ import { defineConfig } from 'vitest/config';
 const MOCKING = ['test/torture/journal.test.ts'];
 
 /**
+ * Real servers, real time and a machine that others may share: what fails once is tried once more. test/run.mjs names each
+ * test that needed it, with the failure, so that none hides.
+ */
+const SECOND_TRY = 1;
+
+/**
  * Three kinds of tests: `unit` needs nothing, `kernel` needs root, BPF and real servers, `vm` boots a guest under QEMU.
  * test/run.mjs decides which of them this machine can run.
  */
@@ -30,6 +36,7 @@ export default defineConfig({
           fileParallelism: false,
           testTimeout: 60_000,
           hookTimeout: 60_000,
+          retry: SECOND_TRY,
         },
       },
       {
@@ -39,6 +46,7 @@ export default defineConfig({
           fileParallelism: false,
           testTimeout: 300_000,
           hookTimeout: 300_000,
+          retry: SECOND_TRY,
         },
       },
     ],

@@ -14,7 +14,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { missingRequirements } from '../deploy/requirements.mjs';
-import { countResults, formatCounts, judge } from './test-counts.mjs';
+import { countResults, formatCounts, judge, secondTries } from './test-counts.mjs';
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 const VITEST = join(ROOT, 'node_modules', 'vitest', 'vitest.mjs');
@@ -64,7 +64,13 @@ async function runProject(name, args, scratch) {
     child.on('error', reject);
     child.on('exit', (code) => resolve(code ?? 1));
   });
-  return countResults(existsSync(report) ? JSON.parse(readFileSync(report, 'utf8')) : null, exitCode);
+  if (!existsSync(report)) return countResults(null, exitCode);
+  const results = JSON.parse(readFileSync(report, 'utf8'));
+  // Vitest does not print why the first try failed.
+  for (const { name, failures } of secondTries(results)) {
+    console.log(`passed only on a second try: ${name}\n${failures.join('\n')}\n`);
+  }
+  return countResults(results, exitCode);
 }
 
 async function main(argv) {

@@ -18,9 +18,24 @@ export function countResults(report, exitCode) {
     failed: report.numFailedTests + brokenFiles.length,
     skipped: report.numPendingTests + report.numTodoTests,
   };
-  if (brokenFiles.length > 0) counts.note = `failed as a whole: ${brokenFiles.map((file) => file.name).join(', ')}`;
-  if (exitCode !== 0 && counts.failed === 0) return { ...counts, failed: 1, note: `vitest exited with ${exitCode}` };
-  return counts;
+  const notes = [];
+  if (brokenFiles.length > 0) notes.push(`failed as a whole: ${brokenFiles.map((file) => file.name).join(', ')}`);
+  if (exitCode !== 0 && counts.failed === 0) {
+    counts.failed = 1;
+    notes.push(`vitest exited with ${exitCode}`);
+  }
+  const again = secondTries(report).map((test) => test.name);
+  if (again.length > 0) notes.push(`passed only on a second try: ${again.join('; ')}`);
+  return notes.length === 0 ? counts : { ...counts, note: notes.join('; ') };
+}
+
+/** @returns {{ name: string, failures: string[] }[]} the tests that failed and then passed, and what they failed with */
+export function secondTries(report) {
+  return report.testResults.flatMap((file) =>
+    file.assertionResults
+      .filter((test) => test.status === 'passed' && test.failureMessages.length > 0)
+      .map((test) => ({ name: `${file.name} > ${test.title}`, failures: test.failureMessages })),
+  );
 }
 
 /**

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { countResults, formatCounts, judge } from './test-counts.mjs';
+import { countResults, formatCounts, judge, secondTries } from './test-counts.mjs';
 
 const report = (
   counts: { passed?: number; failed?: number; pending?: number; todo?: number },
@@ -41,6 +41,21 @@ describe('countResults()', () => {
   it('does not count a file with a failed test twice', () => {
     const files = [{ name: 'a.test.ts', status: 'failed', assertionResults: [{ status: 'failed' }] }];
     expect(countResults(report({ failed: 1 }, files), 1).failed).toBe(1);
+  });
+
+  it('names what passed only on a second try', () => {
+    const test = (title: string, failureMessages: string[]) => ({ title, status: 'passed', failureMessages });
+    const assertionResults = [test('shaky', ['Error: 3 is not 4']), test('firm', [])];
+    const files = [{ name: 'a.test.ts', status: 'passed', assertionResults }];
+    expect(countResults(report({ passed: 2 }, files), 0)).toEqual({
+      passed: 2,
+      failed: 0,
+      skipped: 0,
+      note: 'passed only on a second try: a.test.ts > shaky',
+    });
+    expect(secondTries(report({ passed: 2 }, files))).toEqual([
+      { name: 'a.test.ts > shaky', failures: ['Error: 3 is not 4'] },
+    ]);
   });
 
   it('never calls a run passed that vitest calls failed', () => {
