@@ -1,5 +1,5 @@
 /**
- * How far off is the sensor's latency of each stream? `npx tsx bench/http2-error.ts [REQUESTS]`, as root.
+ * How far off is the sensor's latency of each stream? `npx tsx bench/http2-error.ts [SECONDS]`, as root.
  *
  * A client of ours makes gRPC calls to a Node server over one connection, one at a time and 100 at a time, as fast as they are
  * answered. Packets are timed on the loopback device by stream-times.c: from the packet with the request's HEADERS, as it
@@ -24,7 +24,7 @@ const PAGE = fileURLToPath(new URL('../docs/accuracy.md', import.meta.url));
 const [BEGIN, END] = ['<!-- streams -->', '<!-- /streams -->'];
 const GOAL_US = 50;
 const IN_FLIGHT = [1, 100];
-const SECONDS = Number(process.argv[2] ?? 4);
+const SECONDS = Number(process.argv[2] ?? 20);
 /** For the last packets and records, and for a reply to be over. */
 const SETTLE_MS = 500;
 const DRAIN_EVERY_MS = 50;

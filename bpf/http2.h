@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0-only) */
 /*
  * Latency a stream of HTTP/2 (RFC 9113), and so of gRPC, on connections without TLS. A request lasts from the arrival of the
- * client's HEADERS frame to the return of the send that hands over the last byte with END_STREAM. Only frame headers are
- * looked at: they are read from the server's own buffer, where the system call that has just read or sent has them.
+ * client's HEADERS frame to the send of the last byte with END_STREAM. Only frame headers are looked at: they are read from
+ * the server's own buffer, where the system call that has just read or sent has them.
  *
  * A connection is counted by stream when the first bytes that are read from it are the client's preface. All others stay
  * with turns: those that were open before the sensor came, TLS, HTTP/1.1 and what is upgraded from it. So does one whose
@@ -121,8 +121,8 @@ struct http2 {
 
 /*
  * Purpose: frames and streams of each HTTP/2 connection, 10.4 KB. Key: the socket. Value: struct http2. Lifetime: from the
- * preface to the end of the socket, or until frames are lost sight of. Full: when the kernel has no memory for an entry, or the
- * socket may have no more (net.core.optmem_max), the connection is counted by turn.
+ * preface, or what may become one, to the end of the socket, or until it is none or frames are lost sight of. Full: when the
+ * kernel has no memory for an entry, or the socket may have no more (net.core.optmem_max), the connection is counted by turn.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
@@ -168,19 +168,11 @@ static __always_inline struct arrival *arrival_at(struct http2 *http2, u32 at)
 	return &http2->arrivals[at & (STREAM_ARRIVALS - 1)];
 }
 
-static __noinline int on_stream_arrival(struct sock *sk, struct connection *connection, u32 arrived_seq, u64 now)
+/* What came from `from_seq` up to `arrived_seq`. */
+static __noinline int note_stream_arrival(struct http2 *http2, u32 from_seq, u32 arrived_seq, u64 now)
 {
-	struct http2 *http2 = find_http2(sk);
-	u32 from_seq = connection->arrived_seq;
-	u32 head;
+	u32 head = http2->head;
 
-	connection->arrived_seq = arrived_seq;
-	connection->arrived_clock = now;
-	if (!http2)
-		return 0;
-	if (control_of(connection->target)->armed & ALARM_ARRIVAL_AFTER_IDLE)
-		raise_alarm(connection->target, ALARM_ARRIVAL_AFTER_IDLE, now);
-	head = http2->head;
 	if (head - http2->tail >= STREAM_ARRIVALS) {
 		/* Full: the newest entry stretches over these bytes, too, and keeps its earlier time. */
 		arrival_at(http2, head - 1)->seq = arrived_seq;
@@ -193,6 +185,37 @@ static __noinline int on_stream_arrival(struct sock *sk, struct connection *conn
 	/* The reader must see the entry before it sees that there is one more. */
 	__sync_fetch_and_add(&http2->head, 1);
 	return 0;
+}
+
+static __noinline int on_stream_arrival(struct sock *sk, struct connection *connection, u32 arrived_seq, u64 now)
+{
+	struct http2 *http2 = find_http2(sk);
+	u32 from_seq = connection->arrived_seq;
+
+	connection->arrived_seq = arrived_seq;
+	connection->arrived_clock = now;
+	if (!http2)
+		return 0;
+	if (control_of(connection->target)->armed & ALARM_ARRIVAL_AFTER_IDLE)
+		raise_alarm(connection->target, ALARM_ARRIVAL_AFTER_IDLE, now);
+	return note_stream_arrival(http2, from_seq, arrived_seq, now);
+}
+
+/*
+ * Many streams may be opened before the server reads for the first time, more than the connection's own ring, which is full,
+ * has room for. Returns false where that cannot be so, or the kernel has no memory.
+ */
+static __noinline bool remember_stream_arrival(struct sock *sk, struct connection *connection, u32 arrived_seq, u64 now)
+{
+	struct http2 *http2;
+
+	if (!connection->preface || connection->preface > PREFACE_BYTES)
+		return false;
+	http2 = bpf_sk_storage_get(&http2_connections, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!http2)
+		return false;
+	note_stream_arrival(http2, later_arrival(connection, connection->head - 1)->seq, arrived_seq, now);
+	return true;
 }
 
 /* When the byte at `seq` arrived; 0 where that is not known. Frames are looked up in their order: older entries are dropped. */
@@ -781,6 +804,8 @@ static __noinline bool on_first_read(struct sock *sk, struct connection *connect
 		return true;
 	connection->preface = 0;
 	if (cursor.lost || !matched) {
+		/* See remember_stream_arrival(). */
+		bpf_sk_storage_delete(&http2_connections, sk);
 		count(connection->target, COUNTER_CONNECTIONS);
 		return false;
 	}

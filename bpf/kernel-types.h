@@ -210,6 +210,8 @@ struct tcp_sock {
 	u64 bytes_acked;
 	/* CLOCK_MONOTONIC in ns when TCP last received or sent a segment or, up to the kernels of today, let one be read. */
 	u64 tcp_clock_cache;
+	/* The same clock when the last segment was sent; where the connection is paced, when the next one may be. */
+	u64 tcp_wstamp_ns;
 	/* Segments that came, with payload or without, counted before they are processed. */
 	u32 segs_in;
 	/* The same clock in µs when the newest segment was processed that acknowledged something that we had sent. */

@@ -366,6 +366,7 @@ static __always_inline bool begins_here(struct sock *sk, struct tcp_sock *tcp)
 }
 
 /* From http2.h: what becomes of connections that are counted by stream. */
+static bool remember_stream_arrival(struct sock *sk, struct connection *connection, u32 arrived_seq, u64 now);
 static int on_stream_arrival(struct sock *sk, struct connection *connection, u32 arrived_seq, u64 now);
 static bool on_first_read(struct sock *sk, struct connection *connection, int ret, int flags);
 static int on_stream_read(struct sock *sk, struct connection *connection, int ret, int flags);
@@ -438,11 +439,13 @@ static __noinline bool make_room(struct connection *connection, u32 read_seq)
 	return true;
 }
 
-static __noinline int remember_later_arrival(struct connection *connection, u32 seq, u32 read_seq, u64 now)
+static __noinline int remember_later_arrival(struct sock *sk, struct connection *connection, u32 seq, u32 read_seq, u64 now)
 {
 	u32 head = connection->head;
 
 	if (head - connection->tail >= LATER_ARRIVALS && !make_room(connection, read_seq)) {
+		if (parse_http2 && remember_stream_arrival(sk, connection, seq, now))
+			return 0;
 		/* The newest entry stretches over these bytes, too, and keeps its earlier time. */
 		later_arrival(connection, head - 1)->seq = seq;
 		return 0;
@@ -532,12 +535,23 @@ static __always_inline u64 read_time(struct tcp_sock *tcp, u32 arrived_clock)
 	return ns && (u32)ns != arrived_clock ? ns : bpf_ktime_get_ns();
 }
 
-/* Of a send that has just returned: TCP's clock, where it has gone on since `before_ns` and nothing waits to be sent. */
+/*
+ * Of a send that has just returned, where nothing waits to be sent: when TCP sent the last segment, if that is told and was
+ * after `before_ns`; else TCP's clock, which an ACK may have moved on that came while the socket was the sender's.
+ */
 static __always_inline u64 send_time(struct tcp_sock *tcp, u64 before_ns)
 {
-	u64 ns = tcp && tcp->snd_nxt == tcp->write_seq ? tcp_clock(tcp) : 0;
+	u64 clock = tcp && tcp->snd_nxt == tcp->write_seq ? tcp_clock(tcp) : 0;
 
-	return ns && elapsed_ns(before_ns, ns) ? ns : bpf_ktime_get_ns();
+	if (!clock || !elapsed_ns(before_ns, clock))
+		return bpf_ktime_get_ns();
+	if (bpf_core_field_exists(tcp->tcp_wstamp_ns)) {
+		u64 sent_ns = tcp->tcp_wstamp_ns;
+
+		if (elapsed_ns(before_ns, sent_ns) && (s64)(clock - sent_ns) >= 0)
+			return sent_ns;
+	}
+	return clock;
 }
 
 /* In the upper half of `progress`, beside the turn that was completed, which is 0 or 1. */
@@ -677,7 +691,7 @@ static __noinline int on_target_data_ready(struct sock *sk, u32 target)
 	forget_if_far(&connection->first[0], read_seq);
 	forget_if_far(&connection->first[1], read_seq);
 	if (!first)
-		return remember_later_arrival(connection, arrived_seq, read_seq, now);
+		return remember_later_arrival(sk, connection, arrived_seq, read_seq, now);
 	connection->sent_seq = tcp->write_seq;
 	begin_arrival(connection, arrived_seq, now);
 	barrier();

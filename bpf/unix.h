@@ -79,7 +79,7 @@ static __always_inline int on_unix_data_ready(struct sock *sk)
 	seq = __sync_fetch_and_add(&connection->arrived_seq, 1) + 1;
 	before = progress_of(connection);
 	if (is_open(connection, before) || in_flight(connection, before) > 0)
-		return remember_later_arrival(connection, seq, connection->read_seq, now);
+		return remember_later_arrival(sk, connection, seq, connection->read_seq, now);
 	/* No lock here: two that arrive at a time may both be counted, and each is. */
 	first = &connection->first[(__sync_fetch_and_add(&connection->begun, 1) + 1) & 1];
 	first->ns = now;

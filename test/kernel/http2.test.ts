@@ -256,6 +256,30 @@ describe('what is a request and what is streaming', () => {
     expect(socketWait.sumNs).toBeGreaterThanOrEqual((39 + 39 + 39) * NS_PER_MS);
     expect(socketWait.sumNs).toBeLessThan(3 * socketWait.maxNs);
   });
+
+  it('so have many that came before the first read of their connection, which shows that they are streams', async () => {
+    const start = clientStart();
+    const requests = streamIds(40).map(request);
+    const bytes = requests.reduce((sum, { length }) => sum + length, start.length);
+    const replies = Buffer.concat([serverStart(), ...streamIds(40).map(response)]).toString('hex');
+    const server = await use(fixture.scripted.start(`q${bytes} r${bytes} d${replies} w600000`));
+    const whole = observe(server);
+    const one = await client(server);
+    one.send(start);
+    const sentMs: number[] = [];
+    for (const each of requests) {
+      await sleep(5);
+      sentMs.push(performance.now());
+      one.send(each);
+    }
+
+    await expectCounts(whole, { ...NOTHING_AMISS, requests: 40 });
+    // One read took them all: each waited for so much less than the first as it came later.
+    const { sumNs, maxNs } = whole.snapshot.socketWait;
+    const laterNs = sentMs.reduce((sum, ms) => sum + (ms - sentMs[0]!) * NS_PER_MS, 0);
+    expect(sumNs).toBeGreaterThan(0.95 * 40 * maxNs - laterNs);
+    expect(sumNs).toBeLessThan(1.05 * 40 * maxNs - laterNs);
+  });
 });
 
 describe('frames are followed however they are cut', () => {
