@@ -108,7 +108,8 @@ export function guardedController<LawState>(
     const foresees = law.foresees === true && follows;
     const isNew = service.sinceRiseMs < NEW_LOAD_MS && !foresees;
     const sinceAlarmMs = given.observation.alarmed ? 0 : state.sinceAlarmMs + elapsed.elapsedMs;
-    const alarmed = given.observation.alarmed || (sinceAlarmMs < ALARM_LASTS_MS && (isNew || !follows));
+    const alarmed =
+      given.observation.alarmed || sinceAlarmMs < (isNew ? NEW_ALARM_LASTS_MS : follows ? 0 : ALARM_LASTS_MS);
     const input = { ...resting, observation: { ...withEvidence(given.observation, evidence), alarmed } };
     const room = isNew ? JUMP_HEADROOM * (load.load ?? 0) : 0;
     const measuredLevel = meanLevel(service.history, given.appliedLevel);
@@ -232,10 +233,11 @@ export function guardedController<LawState>(
 }
 
 /**
- * Where a queue outgrows the objective before it is answered, and where the load is new to a law that foresees nothing, an
- * answer stands for so long: there will be more.
+ * Where the load is new to a law that foresees nothing, an answer stands for so long: there will be more. Where a queue outgrows
+ * the objective before it is answered, too, but not for longer than bursts by chance come apart: that is paid by each of them.
  */
-const ALARM_LASTS_MS = 100;
+const NEW_ALARM_LASTS_MS = 100;
+const ALARM_LASTS_MS = 30;
 
 /** A load that has just jumped up is given this many times what it needs, as the kernel's schedutil does, and for so long. */
 const JUMP_HEADROOM = 1.15;
