@@ -211,15 +211,12 @@ export class GovernedPolicy {
       } else if (this.#yield !== null) {
         held.shown = shown;
         if (file === this.#yield.file && shown === this.#yield.wrote) this.#resume();
-      } else if (shown === held.shown || held.wrote === null) {
+      } else if (shown === held.shown || held.wrote === null || (held.settling && isRange(file))) {
+        const settles = held.settling && held.requested !== null && held.wrote !== null;
         held.shown = shown;
         held.settling = false;
         if (shown === held.wrote) this.#undisturbed(file);
-      } else if (held.settling && isRange(file)) {
-        held.shown = shown;
-        held.settling = false;
-        if (shown === held.wrote) this.#undisturbed(file);
-        else if (!this.#noteLimit(file, held, shown)) this.#insist(held);
+        else if (settles && isRange(file) && !this.#noteLimit(file, held, shown)) this.#insist(held);
       } else {
         this.#deviates(file, held, shown);
         // Under another governor the other files say nothing.

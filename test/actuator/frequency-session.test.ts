@@ -271,6 +271,43 @@ function lateTree(base: MemoryTree): SysfsTree & { settle(): void } {
   };
 }
 
+describe('a file that already reads otherwise behind our own write', () => {
+  /** @returns one that governs; what is written to it reads as 1.2 GHz at once, so many times */
+  const meddled = (times: number) => {
+    const base = memory('acpi-cpufreq-qemu-2c');
+    const write = (path: string, text: string) => {
+      const result = base.write(path, text);
+      if (path === MAX && text === '2400000' && times-- > 0) base.write(path, '1200000');
+      return result;
+    };
+    const { root } = base;
+    const tree: SysfsTree = {
+      root,
+      read: (path) => base.read(path),
+      write,
+      list: (path) => base.list(path),
+      close: () => undefined,
+    };
+    const actuator = bench.actuator(tree);
+    actuator.engage();
+    return { base, actuator };
+  };
+
+  it('is written again, for somebody else may have been quick', () => {
+    const { base, actuator } = meddled(1);
+    const writes = [1, 2, 3].map(() => actuator.apply(both(2_400_000)).writes);
+    expect(writes).toEqual([2, 1, 0]);
+    expect(shows(base, 'scaling_max_freq')).toBe('2400000');
+  });
+
+  it('and again is written no oftener, for it may be a limit that nothing tells of', () => {
+    const { actuator } = meddled(Infinity);
+    const writes = [1, 2, 3, 4].map(() => actuator.apply(both(2_400_000)).writes);
+    expect(writes).toEqual([2, 1, 0, 0]);
+    expect(actuator.apply(both(2_400_000)).frequencies[0]).toMatchObject({ outcome: 'clamped', appliedKhz: 1_200_000 });
+  });
+});
+
 describe('a kernel that applies a limit after the write has returned', () => {
   /** @returns one that governs at full speed */
   const late = (options: Parameters<typeof bench.actuator>[1] = {}) => {
