@@ -26,6 +26,14 @@ interface Allotment {
   readonly capacity: number;
 }
 
+/** What a service asks for, and the CPUs that it has. */
+interface Wish {
+  readonly request: LevelRequest;
+  readonly allotment: Allotment;
+  readonly now: readonly CpuId[];
+  readonly point: CorePoint;
+}
+
 /** Where a CPU has no cpufreq, all that counts is that it is there. */
 const UNGOVERNED_KHZ = 1;
 const EPSILON = 1e-9;
@@ -55,7 +63,7 @@ export function createCorePlanner(machine: Machine, options: CorePlannerOptions)
 
   function allot(service: CoreLimits): Allotment {
     const cores = physicalCores(machine, service.reserved);
-    const cpus = cores.flatMap((core) => core.cpus);
+    const cpus = cpusOf(cores);
     let minCores = 0;
     for (let has = 0; has < service.minCpus && minCores < cores.length; minCores++) has += cores[minCores]!.cpus.length;
     return { limits: service, cores, cpus, minCores: Math.max(1, minCores), capacity: capacityOf(cpus) };
@@ -88,31 +96,44 @@ export function createCorePlanner(machine: Machine, options: CorePlannerOptions)
     return cheapestPoint(search, request.level, request.loadRatio ?? request.level, nowCores);
   }
 
+  /** Where cores differ (big and little, a thread that is reserved) the chosen ones may be worth less than the mean: then more. */
+  function chooseEnough(wishes: readonly Wish[]): ReadonlyMap<string, readonly PhysicalCore[]> {
+    const counts = wishes.map(({ point }) => point.cores);
+    for (;;) {
+      const chosen = chooseCores(
+        wishes.map(({ request, allotment, now }, index) => {
+          return { service: request.service, count: counts[index]!, eligible: allotment.cores, now };
+        }),
+      );
+      const short = wishes.map(({ request: { service, level }, allotment: { cores, capacity } }, index) => {
+        const enough = capacityOf(cpusOf(chosen.get(service)!)) >= level * capacity * (1 - EPSILON);
+        return !enough && counts[index]! < cores.length;
+      });
+      if (!short.includes(true)) return chosen;
+      short.forEach((more, index) => (counts[index]! += more ? 1 : 0));
+    }
+  }
+
   return {
     machine,
     full,
     levelOf,
     plan(requests, from): Plan {
       if (requests.length === 0) return { point: full, levels: {} };
-      const wishes = requests.flatMap((request) => {
+      const wishes = requests.flatMap((request): readonly Wish[] => {
         const allotment = allotments.get(request.service);
         if (allotment === undefined || allotment.cores.length === 0) return [];
         const now = from?.cpus[request.service];
         return [{ request, allotment, now: now ?? [], point: wanted(allotment, request, now) }];
       });
-      const chosen = chooseCores(
-        wishes.map(({ request, allotment, now, point }) => {
-          return { service: request.service, count: point.cores, eligible: allotment.cores, now };
-        }),
-      );
+      const chosen = chooseEnough(wishes);
       /** By domain: the highest share of its maximum that a service asks of it. */
       const shares = new Map<string, number>();
       const cpus: Record<string, readonly CpuId[]> = {};
       let highest = 0;
       for (const { request, allotment, point } of wishes) {
-        const granted = chosen.get(request.service)!.flatMap((core) => core.cpus);
+        const granted = cpusOf(chosen.get(request.service)!);
         cpus[request.service] = [...granted].sort((a, b) => a - b);
-        // Where cores differ (big and little, a thread that is reserved) the chosen ones may be worth less than the mean.
         const needed = Math.min(1, (request.level * allotment.capacity) / capacityOf(granted));
         const share = strategy === 'cores' ? 1 : Math.max(point.share, needed);
         highest = Math.max(highest, share);
@@ -137,3 +158,5 @@ export function createCorePlanner(machine: Machine, options: CorePlannerOptions)
 
 const named = (service: string, cpus: readonly CpuId[]): [string, readonly CpuId[]][] =>
   cpus.length === 0 ? [] : [[service, [...cpus].sort((a, b) => a - b)]];
+
+const cpusOf = (cores: readonly PhysicalCore[]): readonly CpuId[] => cores.flatMap((core) => core.cpus);

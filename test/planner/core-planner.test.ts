@@ -38,6 +38,19 @@ describe('createCorePlanner(): cores', () => {
     expect(planner.levelOf(planner.full, 'web')).toBe(1);
   });
 
+  it('grants one core more where one of them is worth less than the mean, for a thread of it is reserved', () => {
+    const three = machineOf({
+      ...{ packages: 1, nodesPerPackage: 1, coresPerNode: 3, threads: 2, coresPerDomain: 1, stepped: true },
+    });
+    const planner = createCorePlanner(three, {
+      ...{ limits: {}, strategy: 'cores', services: [web({ reserved: [0] })], power: null },
+    });
+    const has = { ...planner.full, cpus: { web: [1, 3] } };
+    const { point, levels } = planner.plan([{ service: 'web', level: 0.65 }], has);
+    expect(point.cpus).toEqual({ web: [1, 2, 3, 4, 5] });
+    expect(levels['web']).toBe(1);
+  });
+
   it('asks for full speed where a service is given no CPU', () => {
     const planner = plannerOf({ services: [web({ reserved: [...EIGHT.cpus] })] });
     expect(planner.plan([{ service: 'web', level: 0.1 }]).point).toEqual(planner.full);
