@@ -234,7 +234,7 @@ export function guardedController<LawState>(
 
 /**
  * Where the load is new to a law that foresees nothing, an answer stands for so long: there will be more. Where a queue outgrows
- * the objective before it is answered, too, but not for longer than bursts by chance come apart: that is paid by each of them.
+ * the objective before it is answered it stands, too, but not as long: most of these bursts are chance, and over already.
  */
 const NEW_ALARM_LASTS_MS = 100;
 const ALARM_LASTS_MS = 30;
