@@ -4,7 +4,7 @@ import { createPlanner } from '../../src/compose/create-planner.ts';
 import type { OperatingPoint } from '../../src/core/machine.ts';
 import type { CoreLimits } from '../../src/core/planner.ts';
 import { corei7_1165g7 } from '../../src/core/power-model.ts';
-import { kiloHertz } from '../../src/core/units.ts';
+import { cpuId, kiloHertz } from '../../src/core/units.ts';
 import { cheapestPoint, pointWatts } from '../../src/planner/cheapest-point.ts';
 import { type CorePlannerOptions, createCorePlanner } from '../../src/planner/core-planner.ts';
 import { machineOf, shapes } from './random-machine.ts';
@@ -45,7 +45,7 @@ describe('createCorePlanner(): cores', () => {
     const planner = createCorePlanner(three, {
       ...{ limits: {}, strategy: 'cores', services: [web({ reserved: [0] })], power: null },
     });
-    const has = { ...planner.full, cpus: { web: [1, 3] } };
+    const has = { ...planner.full, cpus: { web: [1, 3].map(cpuId) } };
     const { point, levels } = planner.plan([{ service: 'web', level: 0.65 }], has);
     expect(point.cpus).toEqual({ web: [1, 2, 3, 4, 5] });
     expect(levels['web']).toBe(1);
