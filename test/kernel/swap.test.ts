@@ -1,4 +1,13 @@
-import { readdirSync, readFileSync, renameSync, rmSync, symlinkSync, mkdirSync, writeFileSync } from 'node:fs';
+import {
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  readlinkSync,
+  symlinkSync,
+  mkdirSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
@@ -26,7 +35,24 @@ const PING = '*1\r\n$4\r\nPING\r\n';
 const PONG_BYTES = '+PONG\r\n'.length;
 const fixedAt = (level: number) => `controller: fixed\nparameters: { level: ${level} }\n`;
 const expression = (level: number) => `controller: expression\nparameters: { level: "${level}" }\n`;
-const descriptorsOf = (pid: number) => readdirSync(`/proc/${pid}/fd`).length;
+/** What the descriptors of a process stand for: paths and kinds. */
+const openIn = (pid: number) =>
+  readdirSync(`/proc/${pid}/fd`).flatMap((fd) => {
+    try {
+      return readlinkSync(`/proc/${pid}/fd/${fd}`).replace(/\d+\]$/, ']');
+    } catch {
+      return [];
+    }
+  });
+/** What is there more of than before. */
+const openedSince = (before: readonly string[], now: readonly string[]) => {
+  const left = [...before];
+  return now.filter((each) => {
+    const at = left.indexOf(each);
+    if (at >= 0) left.splice(at, 1);
+    return at < 0;
+  });
+};
 const medianOf = (figures: readonly number[]) => figures.toSorted((a, b) => a - b)[Math.floor(figures.length / 2)]!;
 const rssMbOf = (pid: number) =>
   Math.round(Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1]) / 1024);
@@ -182,7 +208,10 @@ describe('a thousand swaps under load', () => {
       }
     };
     await swap(BATCH);
-    const before = { descriptors: descriptorsOf(pid!), ticks: (await bench.client.status()).ticks };
+    // A round of looks at everything, after which files of the tick and of the server's process stay open.
+    const { count } = (await bench.client.status()).ticks;
+    await until('all is open that stays open', async () => (await bench.client.status()).ticks.count >= count + 3);
+    const before = { open: openIn(pid!), ticks: (await bench.client.status()).ticks };
     const rssMb: number[] = [];
     for (let done = 0; done < SWAPS; done += BATCH) {
       await swap(BATCH);
@@ -195,7 +224,7 @@ describe('a thousand swaps under load', () => {
     expect(ticks.missed - before.ticks.missed).toBe(0);
     expect(ticks.faults).toBe(before.ticks.faults);
     expect(await traffic.end()).toBeGreaterThan(0);
-    await until('what the swaps have opened is closed', () => descriptorsOf(pid!) <= before.descriptors);
+    await expect.poll(() => openedSince(before.open, openIn(pid!)), { timeout: 30_000 }).toEqual([]);
     const half = rssMb.length / 2;
     const growthMb = medianOf(rssMb.slice(half)) - medianOf(rssMb.slice(0, half));
     expect(growthMb, `RSS in MB: ${rssMb.join(' ')}`).toBeLessThan(LEAK_MB);
