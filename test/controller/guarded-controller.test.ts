@@ -133,6 +133,7 @@ describe('guardedController()', () => {
         elapsedMs: 10,
       });
       let { level, state } = guarded.step(given(busy), start.state);
+      expect(level).toBeGreaterThan(0.4);
       return [1, 2, 3, 4].map(() => {
         const before = level;
         ({ level, state } = guarded.step(given(drained), state));
