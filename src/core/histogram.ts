@@ -36,27 +36,22 @@ export function bucketHighNs(bucket: number): number {
 
 /** Counts of times, with their exact sum. Mutable: whoever builds one owns it; a snapshot's is read only. */
 export class Histogram {
-  /** One count a bucket, whole numbers. Only read from outside. */
-  readonly counts: Float64Array;
   /**
-   * What holds something lies from the first of these to before the second. The times of a service take up a few octaves: to go
-   * through all the others, too, would be most of what a tick costs.
+   * One count a bucket, whole numbers, of those from `#first` on. The times of a service take up a few octaves: to keep all the
+   * other buckets and to go through them, too, would be most of what a tick costs.
    */
-  #first = BUCKETS;
-  #end = 0;
+  #counts: number[] = [];
+  #first = 0;
   #count = 0;
   #sumNs: number;
 
-  /** @param counts one a bucket; it is the histogram's from now on */
-  constructor(counts?: Float64Array, sumNs = 0) {
-    this.counts = counts ?? new Float64Array(BUCKETS);
+  /** @param counts one a bucket, which are copied */
+  constructor(counts?: ArrayLike<number>, sumNs = 0) {
     this.#sumNs = sumNs;
     if (counts === undefined) return;
-    for (let bucket = 0; bucket < BUCKETS; bucket++) {
+    for (let bucket = 0; bucket < counts.length; bucket++) {
       const count = counts[bucket]!;
-      if (count === 0) continue;
-      this.#count += count;
-      this.#reach(bucket);
+      if (count !== 0) this.#put(bucket, count);
     }
   }
 
@@ -64,6 +59,13 @@ export class Histogram {
     const histogram = new Histogram();
     for (const ns of timesNs) histogram.record(ns);
     return histogram;
+  }
+
+  /** One a bucket, all of them: a copy. */
+  get counts(): Float64Array {
+    const counts = new Float64Array(BUCKETS);
+    counts.set(this.#counts, this.#first);
+    return counts;
   }
 
   get count(): number {
@@ -86,10 +88,12 @@ export class Histogram {
   }
 
   add(other: Histogram): void {
-    if (other.#first < this.#first) this.#first = other.#first;
-    if (other.#end > this.#end) this.#end = other.#end;
-    for (let bucket = other.#first; bucket < other.#end; bucket++) {
-      this.counts[bucket] = this.counts[bucket]! + other.counts[bucket]!;
+    const from = other.#counts;
+    if (from.length > 0) {
+      this.#reach(other.#first, other.#first + from.length);
+      const to = this.#counts;
+      const shift = other.#first - this.#first;
+      for (let index = 0; index < from.length; index++) to[index + shift] = to[index + shift]! + from[index]!;
     }
     this.#count += other.#count;
     this.#sumNs += other.#sumNs;
@@ -98,23 +102,25 @@ export class Histogram {
   /** The buckets that hold something, each with its count: bucket, count, bucket, count, ... */
   get inUse(): number[] {
     const inUse: number[] = [];
-    for (let bucket = this.#first; bucket < this.#end; bucket++) {
-      const count = this.counts[bucket]!;
-      if (count !== 0) inUse.push(bucket, count);
-    }
+    this.#counts.forEach((count, index) => {
+      if (count !== 0) inUse.push(this.#first + index, count);
+    });
     return inUse;
   }
 
   /** @param inUse as another histogram's `inUse`; with its sum, in ns */
-  addInUse(inUse: readonly number[], sumNs: number): void {
+  addInUse(inUse: ArrayLike<number>, sumNs: number): void {
     for (let at = 0; at < inUse.length; at += 2) this.#put(inUse[at]!, inUse[at + 1]!);
     this.#sumNs += sumNs;
   }
 
   /** Takes out what was added before. */
   subtract(other: Histogram): void {
-    for (let bucket = other.#first; bucket < other.#end; bucket++) {
-      this.counts[bucket] = this.counts[bucket]! - other.counts[bucket]!;
+    const taken = other.#counts;
+    if (taken.length > 0) this.#reach(other.#first, other.#first + taken.length);
+    const shift = other.#first - this.#first;
+    for (let index = 0; index < taken.length; index++) {
+      this.#counts[index + shift] = this.#counts[index + shift]! - taken[index]!;
     }
     this.#count -= other.#count;
     this.#sumNs -= other.#sumNs;
@@ -139,9 +145,10 @@ export class Histogram {
     if (this.#count === 0) return quantiles.map(() => 0);
     const found: number[] = [];
     let below = 0;
-    for (let bucket = this.#first; bucket < this.#end && found.length < quantiles.length; bucket++) {
-      const count = this.counts[bucket]!;
+    for (let index = 0; index < this.#counts.length && found.length < quantiles.length; index++) {
+      const count = this.#counts[index]!;
       if (count <= 0) continue;
+      const bucket = this.#first + index;
       for (;;) {
         const rank = Math.min(1, Math.max(0, quantiles[found.length]!)) * this.#count;
         if (below + count < rank) break;
@@ -158,9 +165,8 @@ export class Histogram {
 
   /** The upper bound, in ns, of the highest bucket that has a count; 0 when empty. */
   get maxNs(): number {
-    if (this.#count === 0) return 0;
-    for (let bucket = this.#end - 1; bucket >= this.#first; bucket--) {
-      if (this.counts[bucket]! > 0) return bucketHighNs(bucket);
+    for (let index = this.#counts.length - 1; index >= 0; index--) {
+      if (this.#counts[index]! > 0) return bucketHighNs(this.#first + index);
     }
     return 0;
   }
@@ -172,10 +178,10 @@ export class Histogram {
   get variability(): number {
     let sum = 0;
     let squares = 0;
-    for (let bucket = this.#first; bucket < this.#end; bucket++) {
-      const count = this.counts[bucket]!;
+    for (let index = 0; index < this.#counts.length; index++) {
+      const count = this.#counts[index]!;
       if (count <= 0) continue;
-      const middle = (bucketLowNs(bucket) + bucketHighNs(bucket)) / 2;
+      const middle = (bucketLowNs(this.#first + index) + bucketHighNs(this.#first + index)) / 2;
       sum += count * middle;
       squares += count * middle * middle;
     }
@@ -185,20 +191,28 @@ export class Histogram {
   /** How many recorded times lie in buckets wholly above `ns`: a lower bound for the exact count. */
   countAbove(ns: number): number {
     let above = 0;
-    for (let bucket = Math.max(this.#first, bucketOf(ns) + 1); bucket < this.#end; bucket++) {
-      above += this.counts[bucket]!;
+    for (let index = Math.max(0, bucketOf(ns) + 1 - this.#first); index < this.#counts.length; index++) {
+      above += this.#counts[index]!;
     }
     return above;
   }
 
   #put(bucket: number, times: number): void {
-    this.counts[bucket] = this.counts[bucket]! + times;
+    this.#reach(bucket, bucket + 1);
+    const index = bucket - this.#first;
+    this.#counts[index] = this.#counts[index]! + times;
     this.#count += times;
-    this.#reach(bucket);
   }
 
-  #reach(bucket: number): void {
-    if (bucket < this.#first) this.#first = bucket;
-    if (bucket >= this.#end) this.#end = bucket + 1;
+  /** Keeps the buckets from `first` to before `end`, too. */
+  #reach(first: number, end: number): void {
+    if (this.#counts.length === 0) this.#first = first;
+    if (first < this.#first) {
+      this.#counts = [...zeros(this.#first - first), ...this.#counts];
+      this.#first = first;
+    }
+    while (this.#first + this.#counts.length < end) this.#counts.push(0);
   }
 }
+
+const zeros = (length: number): number[] => new Array<number>(length).fill(0);

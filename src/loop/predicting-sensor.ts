@@ -1,5 +1,5 @@
 import type { Level } from '../core/controller.ts';
-import { BUCKETS, bucketHighNs, bucketLowNs, Histogram } from '../core/histogram.ts';
+import { bucketHighNs, bucketLowNs, Histogram } from '../core/histogram.ts';
 import type { Sensor, Snapshot } from '../core/sensor.ts';
 import type { Slo } from '../core/slo.ts';
 
@@ -68,9 +68,8 @@ export function predictSnapshot(seen: Snapshot, level: Level, slo: Slo): Snapsho
 
 function scale(histogram: Histogram, factor: number): Histogram {
   const scaled = new Histogram();
-  for (let bucket = 0; bucket < BUCKETS; bucket++) {
-    const count = histogram.counts[bucket]!;
+  histogram.counts.forEach((count, bucket) => {
     if (count > 0) scaled.record(((bucketLowNs(bucket) + bucketHighNs(bucket)) / 2) * factor, count);
-  }
+  });
   return new Histogram(scaled.counts, histogram.sumNs * factor);
 }

@@ -17,9 +17,9 @@ export class ServiceRecorder {
   private overSlo = 0;
   /** Requests over the objective since the alarm was armed. */
   lateSinceArmed = 0;
-  private latency = new Float64Array(BUCKETS);
-  private socketWait = new Float64Array(BUCKETS);
-  private handlingTime = new Float64Array(BUCKETS);
+  private readonly latency = new Float64Array(BUCKETS);
+  private readonly socketWait = new Float64Array(BUCKETS);
+  private readonly handlingTime = new Float64Array(BUCKETS);
   private socketWaitSumNs = 0;
   private handlingTimeSumNs = 0;
 
@@ -57,9 +57,9 @@ export class ServiceRecorder {
     };
     this.arrivals = 0;
     this.overSlo = 0;
-    this.latency = new Float64Array(BUCKETS);
-    this.socketWait = new Float64Array(BUCKETS);
-    this.handlingTime = new Float64Array(BUCKETS);
+    this.latency.fill(0);
+    this.socketWait.fill(0);
+    this.handlingTime.fill(0);
     this.socketWaitSumNs = 0;
     this.handlingTimeSumNs = 0;
     return window;

@@ -28,6 +28,11 @@ const TWO_TO_32 = 2 ** 32;
 const LOW_WORD = endianness() === 'LE' ? 0 : 1;
 const FIRST_COUNTER = STRIPE.counter(COUNTERS[0]);
 
+type HistogramName = (typeof HISTOGRAMS)[number];
+
+/** Room for what one histogram gains: buckets, each with its count, by turns. */
+const GAINS = new Int32Array(2 * BUCKETS);
+
 // Shared by all windows: what is in a snapshot is only read.
 const NONE = new Histogram();
 const NOTHING: Window = {
@@ -56,8 +61,10 @@ const NOTHING: Window = {
  */
 export class WindowReader {
   readonly #stripes: readonly Uint32Array[];
+  /** The same words, signed: differences modulo 2^32 are to be signed ones. */
+  readonly #counts: readonly Int32Array[];
   /** What has been told of each bucket, modulo 2^32 as the kernel's own counts are. */
-  readonly #told = new Uint32Array(HISTOGRAMS.length * BUCKETS);
+  readonly #told = new Int32Array(HISTOGRAMS.length * BUCKETS);
   /** Low and high word of each counter of each stripe at the read before. */
   readonly #before: readonly Uint32Array[];
   #inFlight = 0;
@@ -67,12 +74,13 @@ export class WindowReader {
   #wasMoving = true;
   /** The last window in which nothing was counted. */
   #nothing = NOTHING;
-  readonly #histograms: number;
+  readonly #unit: RequestUnit;
 
   /** @param stripes one view of each struct stripe; all figures start at 0; @param unit of streams there is one histogram more */
   constructor(stripes: readonly Uint32Array[], unit: RequestUnit = 'turn') {
-    this.#histograms = unit === 'stream' ? HISTOGRAMS.length : HISTOGRAMS.indexOf('firstResponse');
+    this.#unit = unit;
     this.#stripes = stripes;
+    this.#counts = stripes.map(({ buffer, byteOffset, length }) => new Int32Array(buffer, byteOffset, length));
     this.#before = stripes.map(() => new Uint32Array(2 * COUNTERS.length));
   }
 
@@ -84,24 +92,24 @@ export class WindowReader {
       return this.#nothing;
     }
     this.#wasMoving = moving;
-    const [latency, socketWait, handlingTime, firstResponse] = HISTOGRAMS.map((_, index) =>
-      index < this.#histograms ? this.#gains(index) : [],
-    );
+    const socketWaitNs = this.#advance('socketWaitNs');
+    const handlingTimeNs = this.#advance('handlingTimeNs');
+    const firstResponseNs = this.#advance('firstResponseNs');
+    const latency = this.#gained('latency', socketWaitNs + handlingTimeNs);
+    const socketWait = this.#gained('socketWait', socketWaitNs);
+    const handlingTime = this.#gained('handlingTime', handlingTimeNs);
+    const firstResponse = this.#unit === 'stream' ? this.#gained('firstResponse', firstResponseNs) : NONE;
     // Arrivals last: what completes while we read can then never be more than what has arrived.
     const abandoned = this.#advance('abandoned');
     const overSlo = this.#advance('overSlo');
     const unsolicited = this.#advance('unsolicited');
     const dropped = this.#advance('dropped');
-    const socketWaitNs = this.#advance('socketWaitNs');
-    const handlingTimeNs = this.#advance('handlingTimeNs');
-    const firstResponseNs = this.#advance('firstResponseNs');
     const connections = this.#advance('connections');
     const lost = this.#advance('lost');
     const streaming = this.#advance('streaming');
     const withdrawn = this.#advance('withdrawn');
-    const waits = histogramOf(socketWait!, socketWaitNs);
     // Each request has one entry here, which a reply that goes on does not move.
-    const requests = waits.count;
+    const requests = socketWait.count;
     const net = this.#advance('lateArrivals') + this.#advance('arrivals') - withdrawn;
     this.#inFlight += net - requests - abandoned - streaming;
     const arrivals = Math.max(0, net - this.#arrivalsOwed);
@@ -114,10 +122,10 @@ export class WindowReader {
       unsolicited,
       dropped,
       inFlight: this.#inFlight,
-      latency: histogramOf(latency!, socketWaitNs + handlingTimeNs),
-      socketWait: waits,
-      handlingTime: histogramOf(handlingTime!, handlingTimeNs),
-      firstResponse: histogramOf(firstResponse!, firstResponseNs),
+      latency,
+      socketWait,
+      handlingTime,
+      firstResponse,
       connections,
       lost,
       streaming,
@@ -142,53 +150,47 @@ export class WindowReader {
     return false;
   }
 
-  /** What one histogram's buckets have gained since they were last told, as its `inUse`. */
-  #gains(histogram: number): number[] {
-    const stripes = this.#stripes;
+  /** What one histogram's buckets have gained since they were last told, with their sum. */
+  #gained(name: HistogramName, sumNs: number): Histogram {
+    const stripes = this.#counts;
     const told = this.#told;
-    const gains: number[] = [];
-    const start = STRIPE.histogram(histogram);
+    const start = STRIPE.histogram(HISTOGRAMS.indexOf(name));
+    let gains = 0;
     for (let bucket = 0; bucket < BUCKETS; bucket++) {
       const at = start + bucket;
       let sum = 0;
-      for (let stripe = 0; stripe < stripes.length; stripe++) sum += stripes[stripe]![at]!;
-      // The difference of two numbers modulo 2^32, as a signed one.
+      for (let stripe = 0; stripe < stripes.length; stripe++) sum = (sum + stripes[stripe]![at]!) | 0;
       const gained = (sum - told[at]!) | 0;
       if (gained <= 0) continue;
-      gains.push(bucket, gained);
+      GAINS[gains++] = bucket;
+      GAINS[gains++] = gained;
       told[at] = sum;
     }
-    return gains;
+    if (gains === 0 && sumNs === 0) return NONE;
+    const histogram = new Histogram();
+    histogram.addInUse(GAINS.subarray(0, gains), sumNs);
+    return histogram;
   }
 
   /** How far a counter has come since the read before. Exact however long it has been counting. */
   #advance(counter: Counter): number {
     let total = 0;
     const at = STRIPE.counter(counter);
+    const word = at - FIRST_COUNTER;
     for (let index = 0; index < this.#stripes.length; index++) {
+      const words = this.#stripes[index]!;
       const before = this.#before[index]!;
-      const [low, high] = readWords(this.#stripes[index]!, at);
-      const word = at - FIRST_COUNTER;
+      // Both words of a number of 64 bits that the kernel may be adding to meanwhile.
+      let low: number;
+      let high: number;
+      do {
+        high = words[at + 1 - LOW_WORD]!;
+        low = words[at + LOW_WORD]!;
+      } while (words[at + 1 - LOW_WORD] !== high);
       total += (high - before[word + 1]!) * TWO_TO_32 + (low - before[word]!);
       before[word] = low;
       before[word + 1] = high;
     }
     return total;
-  }
-}
-
-function histogramOf(gains: readonly number[], sumNs: number): Histogram {
-  if (gains.length === 0 && sumNs === 0) return NONE;
-  const histogram = new Histogram();
-  histogram.addInUse(gains, sumNs);
-  return histogram;
-}
-
-/** Both words of a number of 64 bits that the kernel may be adding to meanwhile. */
-function readWords(words: Uint32Array, at: number): readonly [low: number, high: number] {
-  for (;;) {
-    const high = words[at + 1 - LOW_WORD]!;
-    const low = words[at + LOW_WORD]!;
-    if (words[at + 1 - LOW_WORD] === high) return [low, high];
   }
 }

@@ -42,9 +42,10 @@ export function histogramSamples(
 /** How many of the histogram's times surely are, and how many can be, at most `ns`. */
 export function countBounds(histogram: Histogram, ns: number): { readonly least: number; readonly most: number } {
   const straddling = bucketOf(ns);
+  const { counts } = histogram;
   let least = 0;
-  for (let bucket = 0; bucket < straddling; bucket++) least += histogram.counts[bucket]!;
-  return { least, most: least + histogram.counts[straddling]! };
+  for (let bucket = 0; bucket < straddling; bucket++) least += counts[bucket]!;
+  return { least, most: least + counts[straddling]! };
 }
 
 /** The bucket that ends at the bound. */
