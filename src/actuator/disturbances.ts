@@ -38,6 +38,7 @@ export class Disturbances {
   }
 
   end(kind: DisturbanceKind, control: string): void {
+    if (this.#present.size === 0) return;
     const key = keyOf(kind, control);
     const present = this.#present.get(key);
     if (present === undefined) return;
@@ -51,7 +52,7 @@ export class Disturbances {
   }
 
   has(kind: DisturbanceKind, control: string): boolean {
-    return this.#present.has(keyOf(kind, control));
+    return this.#present.size > 0 && this.#present.has(keyOf(kind, control));
   }
 
   get present(): readonly Disturbance[] {

@@ -188,15 +188,13 @@ export class FrequencySession {
   }
 
   /** The machine was at this point when it was last looked at, and nothing is left to be done for it. */
-  #stands({ frequencyKhz }: OperatingPoint): boolean {
-    const asked = Object.keys(frequencyKhz);
+  #stands(point: OperatingPoint): boolean {
     const governed = this.#domains.length;
-    return (
-      asked.length === governed &&
-      this.#last!.writes === 0 &&
-      this.#standing.size === governed &&
-      asked.every((id) => this.#standing.get(id)?.askedKhz === frequencyKhz[id])
-    );
+    if (this.#last!.writes !== 0 || this.#standing.size !== governed) return false;
+    if (point === this.#last!.point) return true;
+    const { frequencyKhz } = point;
+    const asked = Object.keys(frequencyKhz);
+    return asked.length === governed && asked.every((id) => this.#standing.get(id)?.askedKhz === frequencyKhz[id]);
   }
 
   #setDomains(domains: readonly DomainPolicies[]): void {
@@ -411,15 +409,15 @@ function domainOutcome(
   askedKhz: KiloHertz,
   applications: readonly PolicyApplication[],
 ): AppliedFrequency {
-  const known = applications.flatMap(({ appliedKhz }) => appliedKhz ?? []);
-  const details = applications.flatMap(({ detail }) => detail ?? []);
-  const outcome = SEVERITY.find((severity) => applications.some((application) => application.outcome === severity));
-  return {
-    domain,
-    askedKhz,
+  const details: string[] = [];
+  let appliedKhz: KiloHertz | null = null;
+  let worst = SEVERITY.indexOf('unchanged');
+  for (const application of applications) {
     // The clocks of a domain follow its highest demand.
-    appliedKhz: known.length === 0 ? null : kiloHertz(Math.max(...known)),
-    outcome: outcome ?? 'unchanged',
-    ...(details.length === 0 ? {} : { detail: details.join('; ') }),
-  };
+    if (application.appliedKhz !== null && application.appliedKhz > (appliedKhz ?? 0)) ({ appliedKhz } = application);
+    worst = Math.min(worst, SEVERITY.indexOf(application.outcome));
+    if (application.detail !== undefined) details.push(application.detail);
+  }
+  const applied = { domain, askedKhz, appliedKhz, outcome: SEVERITY[worst]! };
+  return details.length === 0 ? applied : { ...applied, detail: details.join('; ') };
 }

@@ -328,8 +328,8 @@ export class GovernedPolicy {
 
   #write(file: PolicyFile, text: string): boolean {
     const { tree } = this.#surroundings;
-    const path = this.#path(file);
     const held = this.#held.get(file)!;
+    const { path } = held;
     // A request that the kernel has already changes nothing (amd-pstate hides one when boost is switched): another first.
     const another = held.requested === text && held.shown !== text ? anotherThan(file, text) : null;
     if (another !== null) tree.write(path, another);
@@ -343,7 +343,11 @@ export class GovernedPolicy {
       return false;
     }
     this.#works(file, 'write');
-    Object.assign(held, { wrote: text, requested: text, settling: true, before: held.shown, passing: another });
+    held.wrote = text;
+    held.requested = text;
+    held.settling = true;
+    held.before = held.shown;
+    held.passing = another;
     return true;
   }
 
@@ -368,6 +372,7 @@ export class GovernedPolicy {
   }
 
   #works(file: PolicyFile, operation: 'read' | 'write'): void {
+    if (this.#failures === 0) return;
     const { read, write } = this.#failing;
     if (!this.#failing[operation].delete(file)) return;
     if (!read.has(file) && !write.has(file)) this.#surroundings.disturbances.end('failure', this.#path(file));
@@ -383,8 +388,9 @@ export class GovernedPolicy {
   }
 
   #undisturbed(file: PolicyFile): void {
-    const path = this.#path(file);
-    this.#held.get(file)!.insisted = null;
+    const held = this.#held.get(file)!;
+    const { path } = held;
+    held.insisted = null;
     this.#surroundings.disturbances.end('foreign-writer', path);
     this.#surroundings.disturbances.end('limit', path);
   }

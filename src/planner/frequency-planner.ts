@@ -1,6 +1,7 @@
 import type { Level } from '../core/controller.ts';
 import type { Machine, OperatingPoint } from '../core/machine.ts';
 import type { Plan, PlanLimits, Planner } from '../core/planner.ts';
+import { lastOf } from '../core/last-of.ts';
 import type { KiloHertz } from '../core/units.ts';
 import { frequencyBelow, frequencyFor, ladderOf } from './ladder.ts';
 
@@ -38,14 +39,18 @@ export function createFrequencyPlanner(machine: Machine, limits: PlanLimits): Pl
   }
   const full = pointAt(1);
 
-  const levelOf = (point: OperatingPoint): Level => {
+  function levelAt(point: OperatingPoint): Level {
     if (capacity === 0) return 1;
     // A domain that the point does not name was left as it is, which is full speed.
     const granted = sum(ladders, ({ domain }) => {
       return domain.cpus.length * (point.frequencyKhz[domain.id] ?? full.frequencyKhz[domain.id]!);
     });
     return granted / capacity;
-  };
+  }
+
+  // Mostly it is the same again: with a hundred domains to work it out anew would be a good part of a tick.
+  const planned = lastOf(pointAt);
+  const levelOf = lastOf(levelAt);
 
   return {
     machine,
@@ -53,7 +58,7 @@ export function createFrequencyPlanner(machine: Machine, limits: PlanLimits): Pl
     levelOf,
     plan(requests): Plan {
       const highest = requests.length === 0 ? 1 : Math.max(...requests.map(({ level }) => level));
-      const point = pointAt(highest);
+      const point = planned(highest);
       const level = levelOf(point);
       return { point, levels: Object.fromEntries(requests.map(({ service }) => [service, level])) };
     },

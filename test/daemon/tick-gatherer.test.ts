@@ -1,21 +1,32 @@
 import { describe, expect, it } from 'vitest';
+import type { Applied } from '../../src/core/actuator.ts';
 import type { TickReport } from '../../src/core/tick-report.ts';
 import type { TicksMessage } from '../../src/daemon/loop-messages.ts';
 import { TickGatherer } from '../../src/daemon/tick-gatherer.ts';
 import { snapshotOf } from '../loop/support.ts';
 
+const nothingApplied: Applied = {
+  point: { frequencyKhz: {}, cpus: {} },
+  frequencies: [],
+  writes: 0,
+  disturbances: [],
+  disturbanceCounts: { 'foreign-writer': 0, limit: 0, failure: 0, machine: 0 },
+};
+
 function bench() {
   let wallMs = 10_000;
   const posted: TicksMessage[] = [];
   const gatherer = new TickGatherer({ wallMs: () => wallMs, monotonicNs: () => 0n }, (message) => posted.push(message));
+  const point: Partial<TickReport> = { asked: { frequencyKhz: {}, cpus: {} }, applied: nothingApplied };
   let tick = 0;
   return {
+    point,
     gatherer,
     posted,
     ticks: () => posted.map((message) => message.ticks.map(({ report }) => (JSON.parse(report) as TickReport).tick)),
     add: (atMs: number, { services = ['web'], faults = [] as string[], requests = 1, intervalMs = 100 } = {}) => {
       wallMs = atMs;
-      const report = { tick: tick++, faults, services: services.map((service) => ({ service })) };
+      const report = { tick: tick++, faults, services: services.map((service) => ({ service })), ...point };
       const snapshots = services.map(() => snapshotOf(requests, 1000));
       gatherer.add(report as unknown as TickReport, 0, snapshots, intervalMs);
     },
@@ -33,6 +44,19 @@ describe('TickGatherer', () => {
     expect(posted[0]!.ticks.map(({ wallMs }) => wallMs)).toEqual(
       Array.from({ length: 10 }, (_, i) => 10_050 + i * 100),
     );
+  });
+
+  it('tells of each tick what was asked and applied in it', () => {
+    const { add, posted, gatherer, point } = bench();
+    const told = [0, 0, 3, 0].map((writes, index) => {
+      // The third is another object, the others are one.
+      if (writes > 0) Object.assign(point, { applied: { ...nothingApplied, writes } });
+      else Object.assign(point, { applied: nothingApplied });
+      add(10_000 + index * 100);
+      return { ...point, tick: index, faults: [], services: [{ service: 'web' }] };
+    });
+    gatherer.flush();
+    expect(posted[0]!.ticks.map(({ report }) => JSON.parse(report) as unknown)).toEqual(told);
   });
 
   it('holds back no tick that is slow to be followed', () => {
