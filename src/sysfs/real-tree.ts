@@ -28,6 +28,11 @@ export function realTree(root = '/sys'): SysfsTree {
   const absoluteRoot = resolve(root);
   const playsSysfs = !isKernelFileSystem(absoluteRoot);
   const kept = { read: new Map<string, number>(), write: new Map<string, number>() };
+  /**
+   * Sizes of a mock's files of the tick, as of the last access: to ask each time would be a third of what a write costs. What
+   * somebody else makes longer meanwhile shows when it is read back, and is cut with the next write.
+   */
+  const sizes = new Map<string, number>();
   let buffer = Buffer.alloc(PAGE_BYTES);
 
   function open(path: string, operation: 'read' | 'write'): number {
@@ -54,6 +59,7 @@ export function realTree(root = '/sys'): SysfsTree {
         } catch (error) {
           if (!STALE.has(errnoOf(error))) throw error;
           descriptors.delete(path);
+          sizes.delete(path);
           closeSync(descriptor);
         }
       }
@@ -71,31 +77,38 @@ export function realTree(root = '/sys'): SysfsTree {
     });
   }
 
-  function readText(descriptor: number): string {
+  function readText(descriptor: number, path: string): string {
     let length = readSync(descriptor, buffer, 0, buffer.length, 0);
     // sysfs files end within a page; a mock's or a cgroup's may be longer.
     while (length === buffer.length) {
       buffer = Buffer.concat([buffer, Buffer.alloc(buffer.length)]);
       length += readSync(descriptor, buffer, length, buffer.length - length, length);
     }
+    if (sizes.has(path)) sizes.set(path, length);
     while (length > 0 && buffer[length - 1] === NEWLINE) length--;
     return buffer.toString('utf8', 0, length);
   }
 
+  function writeText(descriptor: number, path: string, text: string): void {
+    if (!playsSysfs) {
+      writeSync(descriptor, `${text}\n`, 0);
+      return;
+    }
+    const size = writeInPlace(descriptor, text, sizes.get(path));
+    if (kept.write.has(path)) sizes.set(path, size);
+  }
+
   return {
     root: absoluteRoot,
-    read: (path) => access(path, 'read', readText),
-    write: (path, text) =>
-      access(path, 'write', (descriptor) => {
-        if (playsSysfs) writeInPlace(descriptor, text);
-        else writeSync(descriptor, `${text}\n`, 0);
-      }),
+    read: (path) => access(path, 'read', (descriptor) => readText(descriptor, path)),
+    write: (path, text) => access(path, 'write', (descriptor) => writeText(descriptor, path, text)),
     list: (path) => asResult(path, 'list', () => naturalOrder(readdirSync(join(absoluteRoot, path)))),
     close() {
       for (const descriptors of Object.values(kept)) {
         for (const descriptor of descriptors.values()) closeSync(descriptor);
         descriptors.clear();
       }
+      sizes.clear();
     },
   };
 }

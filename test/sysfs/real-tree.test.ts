@@ -35,6 +35,14 @@ describe('realTree()', () => {
     expect(tree.read(MAX)).toEqual({ ok: true, value: '2000000' });
   });
 
+  it('leaves nothing of a longer text that somebody else wrote, once it has been read', () => {
+    tree.write(MAX, '3200000');
+    writeFileSync(join(mock.sysfs, MAX), 'something much longer\n');
+    expect(tree.read(MAX)).toEqual({ ok: true, value: 'something much longer' });
+    tree.write(MAX, '800000');
+    expect(readFileSync(join(mock.sysfs, MAX), 'utf8')).toBe('800000\n');
+  });
+
   it('never creates a file', () => {
     const path = `${POLICY0}/scaling_maximum`;
     expect(tree.write(path, '1')).toEqual({ ok: false, operation: 'write', path, errno: 'ENOENT' });
