@@ -90,9 +90,10 @@ export class GovernedPolicy {
     this.#directory = policyDirectory(info.id);
     this.#budget = new OverrideBudget(surroundings.foreignWriter, surroundings.clock);
     for (const file of METHOD_KINDS[surroundings.method].files) {
-      const shown = this.#read(file);
+      const path = this.#path(file);
+      const shown = this.#read(file, path);
       this.#held.set(file, {
-        path: this.#path(file),
+        path,
         wrote: this.#standing(file, shown),
         requested: null,
         shown,
@@ -205,7 +206,7 @@ export class GovernedPolicy {
   /** Looks at every file that is ours. */
   #inspect(): void {
     for (const [file, held] of this.#held) {
-      const shown = this.#read(file);
+      const shown = this.#read(file, held.path);
       if (shown === null) {
         if (this.lost) return;
       } else if (this.#yield !== null) {
@@ -215,7 +216,7 @@ export class GovernedPolicy {
         const settles = held.settling && held.requested !== null && held.wrote !== null;
         held.shown = shown;
         held.settling = false;
-        if (shown === held.wrote) this.#undisturbed(file);
+        if (shown === held.wrote) this.#undisturbed(held);
         else if (settles && isRange(file) && !this.#noteLimit(file, held, shown)) this.#insist(held);
       } else {
         this.#deviates(file, held, shown);
@@ -226,12 +227,12 @@ export class GovernedPolicy {
   }
 
   #readBack(file: PolicyFile, held: Held): void {
-    const shown = this.#read(file);
+    const shown = this.#read(file, held.path);
     if (shown === null) return;
     held.shown = shown;
     if (shown === held.wrote) {
       held.settling = false;
-      this.#undisturbed(file);
+      this.#undisturbed(held);
     } else if (file === 'scaling_governor' && held.wrote !== null) {
       this.#fail(file, 'write', `write ${held.wrote} to ${file}: reads ${shown}`, 'EINVAL');
       held.wrote = null;
@@ -255,7 +256,7 @@ export class GovernedPolicy {
     if (wroteKhz !== null && wasKhz !== null && readsKhz !== null) {
       // Up to what we asked for: a limit was lifted.
       if (readsKhz > wasKhz && readsKhz <= wroteKhz) {
-        if (readsKhz === wroteKhz) this.#undisturbed(file);
+        if (readsKhz === wroteKhz) this.#undisturbed(held);
         return;
       }
       if (readsKhz < wroteKhz && this.#noteLimit(file, held, shown)) return;
@@ -351,8 +352,8 @@ export class GovernedPolicy {
     return true;
   }
 
-  #read(file: PolicyFile): string | null {
-    const result = this.#surroundings.tree.read(this.#held.get(file)?.path ?? this.#path(file));
+  #read(file: PolicyFile, path: string): string | null {
+    const result = this.#surroundings.tree.read(path);
     if (!result.ok) {
       this.#fail(file, 'read', `read ${file}: ${result.errno}`, result.errno);
       return null;
@@ -387,12 +388,10 @@ export class GovernedPolicy {
     this.#failure = null;
   }
 
-  #undisturbed(file: PolicyFile): void {
-    const held = this.#held.get(file)!;
-    const { path } = held;
+  #undisturbed(held: Held): void {
     held.insisted = null;
-    this.#surroundings.disturbances.end('foreign-writer', path);
-    this.#surroundings.disturbances.end('limit', path);
+    this.#surroundings.disturbances.end('foreign-writer', held.path);
+    this.#surroundings.disturbances.end('limit', held.path);
   }
 
   #shownMaxKhz(): number | null {

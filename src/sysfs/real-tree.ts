@@ -23,19 +23,27 @@ const KERNEL_FILE_SYSTEMS: ReadonlySet<number> = new Set([0x62656572, 0x27e0eb, 
 const PAGE_BYTES = 4096;
 const NEWLINE = 0x0a;
 
+/** A file of the tick: its descriptors, where there are any, and what a mock needs to replace its text. */
+interface HotFile {
+  read: number | null;
+  write: number | null;
+  /**
+   * As of the last access; undefined before. To ask for it each time would be a third of what a write to a mock costs. What
+   * somebody else makes longer meanwhile shows when it is read back, and is cut with the next write.
+   */
+  size: number | undefined;
+}
+
+type Operation = 'read' | 'write';
+
 /** /sys, or a directory on disk that plays it. */
 export function realTree(root = '/sys'): SysfsTree {
   const absoluteRoot = resolve(root);
   const playsSysfs = !isKernelFileSystem(absoluteRoot);
-  const kept = { read: new Map<string, number>(), write: new Map<string, number>() };
-  /**
-   * Sizes of a mock's files of the tick, as of the last access: to ask each time would be a third of what a write costs. What
-   * somebody else makes longer meanwhile shows when it is read back, and is cut with the next write.
-   */
-  const sizes = new Map<string, number>();
+  const hotFiles = new Map<string, HotFile>();
   let buffer = Buffer.alloc(PAGE_BYTES);
 
-  function open(path: string, operation: 'read' | 'write'): number {
+  function open(path: string, operation: Operation): number {
     // Never O_CREAT: a misspelt path must fail in a mock as it does in /sys.
     const descriptor = openSync(
       join(absoluteRoot, path),
@@ -49,21 +57,24 @@ export function realTree(root = '/sys'): SysfsTree {
     return descriptor;
   }
 
-  function access<T>(path: string, operation: 'read' | 'write', use: (descriptor: number) => T): SysfsResult<T> {
+  /** @returns undefined for a file that is not one of the tick */
+  function hotFile(path: string): HotFile | undefined {
+    const known = hotFiles.get(path);
+    if (known !== undefined) return known;
+    if (!HOT_FILES.has(basename(path)) && !HOT_PATHS.has(path)) return undefined;
+    const file: HotFile = { read: null, write: null, size: undefined };
+    hotFiles.set(path, file);
+    return file;
+  }
+
+  function access<T>(
+    path: string,
+    operation: Operation,
+    use: (descriptor: number, file?: HotFile) => T,
+  ): SysfsResult<T> {
     return asResult(path, operation, () => {
-      const descriptors = kept[operation];
-      const descriptor = descriptors.get(path);
-      if (descriptor !== undefined) {
-        try {
-          return use(descriptor);
-        } catch (error) {
-          if (!STALE.has(errnoOf(error))) throw error;
-          descriptors.delete(path);
-          sizes.delete(path);
-          closeSync(descriptor);
-        }
-      }
-      if (!HOT_FILES.has(basename(path)) && !HOT_PATHS.has(path)) {
+      const file = hotFile(path);
+      if (file === undefined) {
         const once = open(path, operation);
         try {
           return use(once);
@@ -71,44 +82,55 @@ export function realTree(root = '/sys'): SysfsTree {
           closeSync(once);
         }
       }
+      const descriptor = file[operation];
+      if (descriptor !== null) {
+        try {
+          return use(descriptor, file);
+        } catch (error) {
+          if (!STALE.has(errnoOf(error))) throw error;
+          file[operation] = null;
+          closeSync(descriptor);
+        }
+      }
       const fresh = open(path, operation);
-      descriptors.set(path, fresh);
-      return use(fresh);
+      file[operation] = fresh;
+      file.size = undefined;
+      return use(fresh, file);
     });
   }
 
-  function readText(descriptor: number, path: string): string {
+  function readText(descriptor: number, file?: HotFile): string {
     let length = readSync(descriptor, buffer, 0, buffer.length, 0);
     // sysfs files end within a page; a mock's or a cgroup's may be longer.
     while (length === buffer.length) {
       buffer = Buffer.concat([buffer, Buffer.alloc(buffer.length)]);
       length += readSync(descriptor, buffer, length, buffer.length - length, length);
     }
-    if (sizes.has(path)) sizes.set(path, length);
+    if (file !== undefined) file.size = length;
     while (length > 0 && buffer[length - 1] === NEWLINE) length--;
     return buffer.toString('utf8', 0, length);
   }
 
-  function writeText(descriptor: number, path: string, text: string): void {
+  function writeText(text: string, descriptor: number, file?: HotFile): void {
     if (!playsSysfs) {
       writeSync(descriptor, `${text}\n`, 0);
       return;
     }
-    const size = writeInPlace(descriptor, text, sizes.get(path));
-    if (kept.write.has(path)) sizes.set(path, size);
+    const size = writeInPlace(descriptor, text, file?.size);
+    if (file !== undefined) file.size = size;
   }
 
   return {
     root: absoluteRoot,
-    read: (path) => access(path, 'read', (descriptor) => readText(descriptor, path)),
-    write: (path, text) => access(path, 'write', (descriptor) => writeText(descriptor, path, text)),
+    read: (path) => access(path, 'read', readText),
+    write: (path, text) => access(path, 'write', (descriptor, file) => writeText(text, descriptor, file)),
     list: (path) => asResult(path, 'list', () => naturalOrder(readdirSync(join(absoluteRoot, path)))),
     close() {
-      for (const descriptors of Object.values(kept)) {
-        for (const descriptor of descriptors.values()) closeSync(descriptor);
-        descriptors.clear();
+      for (const { read, write } of hotFiles.values()) {
+        if (read !== null) closeSync(read);
+        if (write !== null) closeSync(write);
       }
-      sizes.clear();
+      hotFiles.clear();
     },
   };
 }
