@@ -44,6 +44,21 @@ describe('followSaturation()', () => {
     expect(later.floor).toBeGreaterThan(0.9 * raised.floor);
   });
 
+  it('does not hold a level for requests that stopped coming though the service was as fast', () => {
+    const left: ObservedLoad = {
+      ...look(1, 400, 0.8),
+      sinceMs: 100,
+      arrivals: { rps: 400, lately: 400, jumped: true },
+      history: [{ level: 0.8, forMs: 1000 }],
+    };
+    expect(follow(free, left, look(1, 395, 0.5)).floor).toBe(0);
+    // At half of the speed half as many is what clients that wait would do.
+    const waits = { ...left, history: [{ level: 0.4, forMs: 1000 }] };
+    expect(
+      follow(free, { ...waits, arrivals: { rps: 500, lately: 500, jumped: true } }, look(1, 495, 0.4)).floor,
+    ).toBeGreaterThan(0.7);
+  });
+
   it('says nothing between two looks', () => {
     expect(followSaturation(free, { ...look(1, 500, 0.5), sinceMs: 100 }, CEILING)).toBe(free);
   });
