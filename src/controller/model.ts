@@ -56,11 +56,11 @@ const UNUSUAL_MARGIN = 0.3;
 /** As a logarithm: a load that is higher by more is as good as one of which nothing is known. */
 const MOST_UNUSUAL = 2;
 /** What was saved up at the usual load is not spent in the first seconds of such a load: its least margin is higher by this. */
-const UNUSUAL_LEAST = 0.2;
+const UNUSUAL_LEAST = 0.1;
 
 /** A whole budget over- or underspent in one compliance window moves the margin by this. */
 const MARGIN_GAIN = 1.5;
-const LEAST_MARGIN = -0.3;
+const LEAST_MARGIN = -0.2;
 /** The least where requests are so few that chance decides over a budget: some room for it. */
 const FEW_MARGIN = 0.4;
 const MOST_MARGIN = 2.5;
@@ -107,7 +107,7 @@ export function modelLaw(p: ModelParameters): GuardedLaw<ModelState> {
         lowestLevel(limits, (level) => predictedNs(level, served) <= targetNs),
       );
     const up = cheapest(slo.latencyNs);
-    // The first look at utilisation takes a second; without it the load is a guess.
+    // The first look at utilisation takes a moment; without it the load is a guess.
     const blind = observation.utilization === null && state.sinceStartMs < FIRST_LOOK_MS;
     // An alarm is spent until the next tick: whatever it finds, it is no time to go down.
     const down = blind || observation.alarmed ? asked : Math.max(lowest, cheapest(sure * slo.latencyNs));

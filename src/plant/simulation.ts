@@ -10,6 +10,8 @@ import { Plant, type PlantOptions } from './plant.ts';
 const STALL_NS = NS_PER_S;
 /** How often the share of time that a service's cores are busy is looked at. */
 const LOOK_NS = NS_PER_S;
+/** Without one nothing is known of what a request takes, and the level stays where it is. */
+const FIRST_LOOK_NS = 0.3 * NS_PER_S;
 
 export interface SimulationOptions extends PlantOptions {
   /** What the wall clock says when the simulation starts, in ms since the epoch; default 0. Schedules go by it. */
@@ -144,7 +146,7 @@ function simulatedSensor(plant: Plant, { services, server, alarms }: SimulationO
   function lookAt(service: number, busyNs: number[]): number | null {
     const look = looks[service]!;
     const spanNs = plant.nowNs - look.atNs;
-    if (spanNs < LOOK_NS) return look.busiestRatio;
+    if (spanNs < (look.busiestRatio === null ? FIRST_LOOK_NS : LOOK_NS)) return look.busiestRatio;
     const ratios = busyNs.map((ns, core) => (ns - look.busyNs[core]!) / spanNs);
     const granted = plant.grantedCores(service);
     const sharesQueue = services[service]!.dispatch.kind === 'central';

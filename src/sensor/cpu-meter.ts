@@ -7,6 +7,8 @@ const NS_PER_TICK = NS_PER_S / 100;
 /** A look takes time for each thread: it may take this share of ours. */
 const SHARE_OF_TIME = 0.01;
 const LEAST_INTERVAL_NS = NS_PER_S;
+/** While nothing is known yet, a coarse figure soon is worth more than a good one later. */
+const FIRST_INTERVAL_NS = 0.3 * NS_PER_S;
 
 /**
  * How much CPU time a target's processes take, from looks at their clocks that are a second or more apart. Between looks
@@ -30,7 +32,8 @@ export class CpuMeter {
   /** Whether it is time for a look. */
   isDue(nowNs: bigint): boolean {
     if (this.#last === undefined) return true;
-    return Number(nowNs - this.#last.startNs) >= Math.max(LEAST_INTERVAL_NS, this.#last.tookNs / SHARE_OF_TIME);
+    const leastNs = this.#processRate === null ? FIRST_INTERVAL_NS : LEAST_INTERVAL_NS;
+    return Number(nowNs - this.#last.startNs) >= Math.max(leastNs, this.#last.tookNs / SHARE_OF_TIME);
   }
 
   /**

@@ -97,7 +97,12 @@ describe('the simulated sensor', () => {
 
   it('looks at busy cores once a second: the mean where they share a queue, the busiest where they do not', () => {
     const central = simulation([service()], 2);
-    central.advanceTo(S);
+    central.advanceTo(0.29 * S);
+    expect(central.sensor.read()[0]!.busiestThreadRatio).toBeNull();
+    // The first look comes sooner.
+    central.advanceTo(0.3 * S);
+    expect(central.sensor.read()[0]!.busiestThreadRatio).toBeCloseTo(0.25, 2);
+    central.advanceTo(1.3 * S);
     expect(central.sensor.read()[0]!.busiestThreadRatio).toBeCloseTo(0.25, 2);
     central.advanceTo(1.5 * S);
     expect(central.sensor.read()[0]!.busiestThreadRatio).toBeCloseTo(0.25, 2);

@@ -136,12 +136,19 @@ describe('CpuMeter', () => {
     expect(machine.meter.busiestThreadRatio).toBe(1);
   });
 
-  it('looks once a second, and less often where a look takes long', () => {
+  it('looks once a second, sooner while nothing is known, and less often where a look takes long', () => {
     const machine = new Machine();
     const { meter } = machine;
     expect(meter.isDue(machine.nowNs)).toBe(true);
     machine.processes.set(7, { startTicks: 1, cpuTicks: 0 });
     meter.look([7]);
+    machine.pass(0.299);
+    expect(meter.isDue(machine.nowNs)).toBe(false);
+    machine.pass(0.001);
+    expect(meter.isDue(machine.nowNs)).toBe(true);
+    machine.processes.set(7, { startTicks: 1, cpuTicks: 15 });
+    meter.look([7]);
+    expect(meter.cpuTimeNs(1e9)).toBeCloseTo(0.5e9);
     machine.pass(0.999);
     expect(meter.isDue(machine.nowNs)).toBe(false);
     machine.pass(0.001);
