@@ -1,15 +1,13 @@
 /**
- * One tick, all of it, for four services on a machine of 128 CPUs: `npx tsx bench/tick.ts [--ticks 1000]`, as root, after a
- * build.
+ * One tick, all of it, for four services on a machine of 128 CPUs: `npx tsx bench/tick.ts [--ticks 1000] [--folder /dev/shm]`, as
+ * root, after a build.
  *
- * Four servers are measured by the real probes; the machine is a mock on disk, so that sysfs costs what files cost and not what
- * a driver does. A tick reads the sensor, steps four controllers, plans, applies and reports; the reports of a second are posted
+ * Four servers are measured by the real probes; the machine is a mock in memory, as sysfs is, without what a driver does. A tick reads the sensor, steps four controllers, plans, applies and reports; the reports of a second are posted
  * to another thread in one go, as in the daemon. Ticks come every 20 ms, as a real-time thread. Two kinds: controllers at work, which seldom change the
  * frequency; and another frequency every tick, which writes and reads back 128 files.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
@@ -24,7 +22,9 @@ import { TickGatherer } from '../src/daemon/tick-gatherer.ts';
 import { type Config, loadConfig } from '../src/policy/load-config.ts';
 import { findMock, writeMock } from '../src/sysfs/mock-file.ts';
 
-const { values } = parseArgs({ options: { ticks: { type: 'string', default: '1000' } } });
+const { values } = parseArgs({
+  options: { ticks: { type: 'string', default: '1000' }, folder: { type: 'string', default: '/dev/shm' } },
+});
 const ticks = Number(values.ticks);
 const INTERVAL_MS = 20;
 const WARM_UP_TICKS = 100;
@@ -52,7 +52,7 @@ const alternating: Controller<number> = {
   step: (_, state) => ({ level: state % 2 === 0 ? 0.6 : 0.9, state: state + 1, reason: 'there and back' }),
 };
 
-const folder = mkdtempSync(join(tmpdir(), 'tailgov-tick-'));
+const folder = mkdtempSync(join(values.folder, 'tailgov-tick-'));
 let traffic: ChildProcess | undefined;
 try {
   writeMachine(join(folder, 'sys'));
