@@ -51,12 +51,8 @@ export interface ModelState {
 
 const FIRST_LOOK_MS = 1500;
 
-/** Added to the margin for a load that is higher by a factor of e than the usual one, at which it was learned. */
-const UNUSUAL_MARGIN = 0.3;
-/** As a logarithm: a load that is higher by more is as good as one of which nothing is known. */
-const MOST_UNUSUAL = 2;
-/** What was saved up at the usual load is not spent in the first seconds of such a load: its least margin is higher by this. */
-const UNUSUAL_LEAST = 0.1;
+/** Added to the margin for a load that is higher by a factor of e than the one at which it was learned. */
+const UNSETTLED_MARGIN = 0.29;
 
 /** A whole budget over- or underspent in one compliance window moves the margin by this. */
 const MARGIN_GAIN = 1.5;
@@ -125,16 +121,9 @@ export function modelLaw(p: ModelParameters): GuardedLaw<ModelState> {
 }
 
 /** The predicted latency, in ns, at the SLO's quantile, with the margin. */
-function predictor({ slo }: ControllerInput, service: ServiceEstimate, spending: Spending) {
-  const factor = Math.exp(marginAt(service.load.arrivals?.rps ?? 0, spending));
+function predictor({ slo }: ControllerInput, service: ServiceEstimate, { margin }: Spending) {
+  const factor = Math.exp(margin + UNSETTLED_MARGIN * service.rise);
   return (level: Level, demand: Demand) => factor * tailAt(service, slo, level, demand);
-}
-
-/** The margin at this rate of arrivals: where more come than usual, mistakes cost more, and less is known of them. */
-export function marginAt(rps: number, { margin, usualRps }: Pick<Spending, 'margin' | 'usualRps'>): number {
-  if (usualRps === null || !(usualRps > 0) || rps <= usualRps) return margin;
-  const unusual = Math.min(MOST_UNUSUAL, Math.log(rps / usualRps));
-  return Math.max(margin, LEAST_MARGIN + UNUSUAL_LEAST * Math.min(1, unusual)) + UNUSUAL_MARGIN * unusual;
 }
 
 function follow(input: ControllerInput, before: ModelState, p: ModelParameters): ModelState {

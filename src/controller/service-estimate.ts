@@ -24,6 +24,8 @@ export interface ServiceEstimate {
   readonly loadPerRps: number;
   /** Since the load rose by a jump; infinite where it never did, or fell back. */
   readonly sinceRiseMs: number;
+  /** By how much jumps have raised the load of late, as a logarithm, ≥ 0: what was learned before was learned at another load. */
+  readonly rise: number;
 }
 
 export const nothingLearned: ServiceEstimate = {
@@ -35,6 +37,7 @@ export const nothingLearned: ServiceEstimate = {
   restNs: 0,
   loadPerRps: 0,
   sinceRiseMs: Infinity,
+  rise: 0,
 };
 
 /** Fewer threads than one make no server; more than this behave alike. */
@@ -45,7 +48,7 @@ const MOST_LOAD_PER_RPS = 3600;
 /** A few requests among very many that hold up all of them. More of it is no more a queue than a series of accidents. */
 const MOST_VARIABILITY = 200;
 /** How far the prediction looks ahead, in latencies of the SLO: what waits longer is late anyhow, and by then it is seen. */
-const HORIZON_SLOS = 1;
+const HORIZON_SLOS = 1.25;
 
 /** How many requests are worked on at once when the service is saturated: threads, or cores. */
 function parallelismOf({ workNs, loadPerRps }: ServiceEstimate): number {
@@ -103,7 +106,7 @@ export function learnService(before: ServiceEstimate, input: ControllerInput, le
   const { handlingTimeNs, handlingQuantileNs, handlingVariability, demandNs, throughputRps } = observation;
   const history = remember(before.history, appliedLevel, elapsedMs, observation.windowMs);
   const load = observeLoad(before.load, input);
-  const seen = { ...before, history, load, sinceRiseMs: timeSinceRise(before, load, elapsedMs) };
+  const seen = { ...before, history, load, ...followRise(before, load, elapsedMs) };
   if (handlingTimeNs === null || handlingQuantileNs === null || throughputRps <= 0) return seen;
 
   const weightOf = (many: number) =>
@@ -128,7 +131,18 @@ export function learnService(before: ServiceEstimate, input: ControllerInput, le
   };
 }
 
-function timeSinceRise(before: ServiceEstimate, { arrivals }: ObservedLoad, elapsedMs: number): number {
-  if (arrivals?.jumped !== true) return before.sinceRiseMs + elapsedMs;
-  return arrivals.rps > (before.load.arrivals?.rps ?? 0) ? 0 : Infinity;
+/** A rise is forgotten in about so long: in that time the new load has been learned. */
+const RISE_REMEMBERED_MS = 20_000;
+/** More than this is as good as from nothing. */
+const MOST_RISE = 2;
+
+function followRise(
+  before: ServiceEstimate,
+  { arrivals }: ObservedLoad,
+  elapsedMs: number,
+): Pick<ServiceEstimate, 'rise' | 'sinceRiseMs'> {
+  const rise = before.rise * Math.exp(-elapsedMs / RISE_REMEMBERED_MS);
+  if (arrivals?.jumped !== true) return { rise, sinceRiseMs: before.sinceRiseMs + elapsedMs };
+  const jump = Math.log(Math.max(1, arrivals.rps) / Math.max(1, before.load.arrivals?.rps ?? 0));
+  return { rise: Math.min(MOST_RISE, Math.max(0, rise + jump)), sinceRiseMs: jump > 0 ? 0 : Infinity };
 }

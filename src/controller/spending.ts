@@ -39,7 +39,7 @@ const MOST_LEARNED = 0.05;
  * before the compliance window ends. With an exponential tail a margin of 0.3 makes a quarter of the slow requests of none.
  */
 const SPENDING_MORE = 1;
-const WINNING_BACK = 5;
+const WINNING_BACK = 3;
 const LARGEST_BALANCE = 1.5;
 
 /** Are there enough requests for the share of slow ones to be kept by counting them over a compliance window? */

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { marginAt, model, modelLaw } from '../../src/controller/model.ts';
+import { model, modelLaw } from '../../src/controller/model.ts';
 import { learnService, nothingLearned } from '../../src/controller/service-estimate.ts';
 import type { Observation } from '../../src/core/controller.ts';
 import { NS_PER_MS } from '../../src/core/units.ts';
@@ -29,25 +29,6 @@ function stepMany(times: number, from: number, changes: Partial<Observation>): R
   for (let i = 0; i < times; i++) run = step(run, changes);
   return run;
 }
-
-describe('marginAt()', () => {
-  it('is the learned one where no more requests come than usual, or the usual rate is not known', () => {
-    expect(marginAt(900, { margin: 0.1, usualRps: 1000 })).toBe(0.1);
-    expect(marginAt(900, { margin: 0.1, usualRps: null })).toBe(0.1);
-  });
-
-  it('is larger the more requests come than usual, up to a limit', () => {
-    const margins = [1000, 1100, 2000, 4000, 7000].map((rps) => marginAt(rps, { margin: 0, usualRps: 1000 }));
-    expect(margins).toEqual([...margins].sort((a, b) => a - b));
-    expect(margins.at(-1)).toBeGreaterThan(margins[0]! + 0.3);
-    expect(marginAt(1e6, { margin: 0, usualRps: 1000 })).toBe(marginAt(1e8, { margin: 0, usualRps: 1000 }));
-  });
-
-  it('does not spend what was saved up at the usual load once another has come', () => {
-    const saved = marginAt(3000, { margin: -0.3, usualRps: 1000 });
-    expect(saved).toBe(marginAt(3000, { margin: -0.2, usualRps: 1000 }));
-  });
-});
 
 describe('modelLaw()', () => {
   it('holds until requests have completed', () => {
