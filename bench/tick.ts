@@ -2,9 +2,10 @@
  * One tick, all of it, for four services on a machine of 128 CPUs: `npx tsx bench/tick.ts [--ticks 1000] [--folder /dev/shm]`, as
  * root, after a build.
  *
- * Four servers are measured by the real probes; the machine is a mock in memory, as sysfs is, without what a driver does. A tick reads the sensor, steps four controllers, plans, applies and reports; the reports of a second are posted
- * to another thread in one go, as in the daemon. Ticks come every 20 ms, as a real-time thread. Two kinds: controllers at work, which seldom change the
- * frequency; and another frequency every tick, which writes and reads back 128 files.
+ * Four servers are measured by the real probes; the machine is a mock in memory, as sysfs is, without what a driver does. A tick
+ * reads the sensor, steps four controllers, plans, applies and reports; the reports of a second are posted to another thread in
+ * one go, as in the daemon. Ticks come every 20 ms, as a real-time thread. Two kinds: controllers at work, which seldom change
+ * the frequency; and another frequency every tick, which writes and reads back 128 files.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';

@@ -414,7 +414,7 @@ function domainOutcome(
   let worst = SEVERITY.indexOf('unchanged');
   for (const application of applications) {
     // The clocks of a domain follow its highest demand.
-    if (application.appliedKhz !== null && application.appliedKhz > (appliedKhz ?? 0)) ({ appliedKhz } = application);
+    if (application.appliedKhz !== null && application.appliedKhz >= (appliedKhz ?? 0)) ({ appliedKhz } = application);
     worst = Math.min(worst, SEVERITY.indexOf(application.outcome));
     if (application.detail !== undefined) details.push(application.detail);
   }

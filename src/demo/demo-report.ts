@@ -1,8 +1,9 @@
 import { cpus, release, totalmem } from 'node:os';
-import { bucketHighNs, Histogram } from '../core/histogram.ts';
+import { Histogram } from '../core/histogram.ts';
 import { describePowerModel } from '../core/power-model.ts';
 import type { TickReport } from '../core/tick-report.ts';
 import { formatKhz, formatPercent, NS_PER_MS } from '../core/units.ts';
+import { survivalOf } from '../study/report/survival.ts';
 import type { ReportChart, ReportData, ReportFacts, ReportSeries, ReportTable } from '../study/report/report-data.ts';
 import { caveats, comparisonRows, joules, judge, ms, watts } from './compare-phases.ts';
 import {
@@ -203,7 +204,7 @@ function chartsOf({ records, windowMs }: DemoResult, sloMs: number): ReportChart
       xScale: 'log',
       yScale: 'log',
       series: each((record, run) => [
-        { label: `sensor, ${record.name}`, run, style: 'line', ...survivalOfHistogram(mergedLatency(record)) },
+        { label: `sensor, ${record.name}`, run, style: 'line', ...survivalOf(mergedLatency(record)) },
         { label: `client, ${record.name}`, run, style: 'dashed', ...survivalOfTimes(clientFromDueMs(record)) },
       ]),
       limits: [
@@ -292,19 +293,6 @@ const clientFromDueMs = (record: PhaseRecord) =>
   [...record.load.latencyMs]
     .map((latencyMs, index) => latencyMs + record.load.lateMs[index]!)
     .filter((value) => !Number.isNaN(value));
-
-/** The share of requests above each bucket's upper bound. */
-function survivalOfHistogram(histogram: Histogram): { x: number[]; y: number[] } {
-  const [x, y]: [number[], number[]] = [[], []];
-  let above = histogram.count;
-  histogram.counts.forEach((count, bucket) => {
-    above -= count;
-    if (count === 0 || above <= 0) return;
-    x.push(round(bucketHighNs(bucket) / NS_PER_MS));
-    y.push(above / histogram.count);
-  });
-  return { x, y };
-}
 
 const SURVIVAL_POINTS = 300;
 

@@ -48,7 +48,7 @@ const STAT = Buffer.alloc(4096);
 
 function readTimes(file: string): CpuTimes | undefined {
   const length = unlessGone(() => {
-    // readFileSync() would take twice as long: it asks for the size, which is none in /proc, and reads once more for the end.
+    // readFileSync() would also ask for the size, which /proc does not tell, and read once more to find the end.
     const descriptor = openSync(file, 'r');
     try {
       return readSync(descriptor, STAT);

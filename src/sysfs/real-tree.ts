@@ -28,8 +28,8 @@ interface HotFile {
   read: number | null;
   write: number | null;
   /**
-   * As of the last access; undefined before. To ask for it each time would be a third of what a write to a mock costs. What
-   * somebody else makes longer meanwhile shows when it is read back, and is cut with the next write.
+   * As of the last access; undefined before: to ask for it at each write would be one more system call. What somebody else
+   * makes longer meanwhile shows when it is read back, and is cut with the next write.
    */
   size: number | undefined;
 }
