@@ -678,7 +678,7 @@ static __always_inline bool parse_call(struct sock *sk, struct cursor *cursor, u
 static __noinline int on_stream_read(struct sock *sk, struct connection *connection, int ret, int flags)
 {
 	struct cursor cursor = { .http2 = find_http2(sk), .connection = connection, .target = connection->target };
-	struct tcp_sock *tcp = bpf_skc_to_tcp_sock(sk);
+	struct tcp_sock *tcp = tcp_of(sk);
 
 	if (!cursor.http2 || !tcp)
 		return 0;
@@ -696,7 +696,7 @@ static __noinline int on_stream_read(struct sock *sk, struct connection *connect
 static __noinline int on_stream_send(struct sock *sk, struct connection *connection, int ret)
 {
 	struct cursor cursor = { .http2 = find_http2(sk), .connection = connection, .target = connection->target };
-	struct tcp_sock *tcp = bpf_skc_to_tcp_sock(sk);
+	struct tcp_sock *tcp = tcp_of(sk);
 
 	if (!cursor.http2 || !tcp || ret <= 0)
 		return 0;
@@ -753,7 +753,7 @@ static long match_step(u32 step, void *context)
 /* The first bytes of the connection were the preface: what was taken for a turn is none. */
 static __noinline int begin_streams(struct sock *sk, struct connection *connection, struct cursor *cursor)
 {
-	struct tcp_sock *tcp = bpf_skc_to_tcp_sock(sk);
+	struct tcp_sock *tcp = tcp_of(sk);
 	struct http2 *http2;
 	u64 before;
 
@@ -788,7 +788,7 @@ static __noinline int begin_streams(struct sock *sk, struct connection *connecti
 static __noinline bool on_first_read(struct sock *sk, struct connection *connection, int ret, int flags)
 {
 	struct cursor cursor = { .connection = connection, .now = bpf_ktime_get_ns(), .target = connection->target };
-	struct tcp_sock *tcp = bpf_skc_to_tcp_sock(sk);
+	struct tcp_sock *tcp = tcp_of(sk);
 	u32 bytes = ret;
 	bool matched;
 

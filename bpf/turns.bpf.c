@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0-only)
 /* The `tracepoint` method: turns from the kernel's own trace points for sockets (Linux 6.3). */
+#define HAS_RDONLY_CAST /* of Linux 6.2 */
 #include "common-probes.h"
 #include "udp-probes.h"
 #include "unix-probes.h"

@@ -234,6 +234,23 @@ static __always_inline u64 elapsed_ns(u64 from, u64 to)
 	return (s64)(to - from) > 0 ? to - from : 0;
 }
 
+#ifdef HAS_RDONLY_CAST
+/* Linux 6.2. Takes no time, but does not look at what it casts. */
+extern void *bpf_rdonly_cast(const void *object, u32 btf_id) __ksym;
+#endif
+
+/* Of a socket that has a struct connection: NULL where it is a Unix-domain socket, for all others are TCP's. */
+static __always_inline struct tcp_sock *tcp_of(struct sock *sk)
+{
+#ifdef HAS_RDONLY_CAST
+	if (sk->__sk_common.skc_family == AF_UNIX)
+		return NULL;
+	return bpf_rdonly_cast(sk, bpf_core_type_id_kernel(struct tcp_sock));
+#else
+	return bpf_skc_to_tcp_sock(sk);
+#endif
+}
+
 static __always_inline u32 netns_of(struct sock *sk)
 {
 	return sk->__sk_common.skc_net.net->ns.inum;
@@ -665,7 +682,7 @@ static __noinline int on_target_data_ready(struct sock *sk, u32 target)
 	connection = find_connection(sk) ?: create_connection(sk, target);
 	if (!connection)
 		return 0;
-	tcp = bpf_skc_to_tcp_sock(sk);
+	tcp = tcp_of(sk);
 	if (!tcp)
 		return 0;
 	arrived_seq = payload_arrived(sk, tcp);
@@ -795,7 +812,7 @@ static __noinline int on_target_read(struct sock *sk, u32 target, int ret, int f
 	before = progress_of(connection);
 	if (is_closed(before) || is_open(connection, before))
 		return in_flight(connection, before) > 1 ? withdraw_arrivals(connection, 1) : 0;
-	tcp = bpf_skc_to_tcp_sock(sk);
+	tcp = tcp_of(sk);
 	if (!tcp)
 		return 0;
 
@@ -908,7 +925,7 @@ static __always_inline void complete_turn(struct sock *sk, struct connection *co
 {
 	u64 arrival_ns = connection->turn_arrival_ns;
 	u64 read_ns = connection->turn_read_ns;
-	struct tcp_sock *tcp = bpf_skc_to_tcp_sock(sk);
+	struct tcp_sock *tcp = tcp_of(sk);
 	u64 now = send_time(tcp, read_ns);
 	u32 target = connection->target;
 	struct stripe *stripe = stripe_of(target);
@@ -982,7 +999,7 @@ static __always_inline bool nothing_read(struct sock *sk)
 /* A send with no turn open: the rest of a reply, or unsolicited. */
 static __noinline int on_further_send(struct sock *sk, struct connection *connection, int ret)
 {
-	u64 now = ret > 0 ? send_time(bpf_skc_to_tcp_sock(sk), connection->reply_sent_ns) : bpf_ktime_get_ns();
+	u64 now = ret > 0 ? send_time(tcp_of(sk), connection->reply_sent_ns) : bpf_ktime_get_ns();
 
 	if (connection->reply == REPLY_SENT && elapsed_ns(connection->reply_sent_ns, now) > extend_gap_ns)
 		connection->reply = REPLY_OVER;
@@ -1091,7 +1108,7 @@ static __always_inline int on_walk(struct sock *sk)
 	} else if (is_open(connection, before)) {
 		arrival_ns = connection->turn_arrival_ns;
 	} else if (!is_closed(before) && in_flight(connection, before) > 0) {
-		tcp = bpf_skc_to_tcp_sock(sk);
+		tcp = tcp_of(sk);
 		if (sk->__sk_common.skc_family == AF_UNIX)
 			arrival_ns = arrival_of(connection, connection->read_seq);
 		else if (tcp)
