@@ -19,6 +19,7 @@ export const fixed = controllerKind({
       level: Math.min(limits.max, Math.max(limits.min, level)),
       state: null,
       reason: `fixed at ${percent(level)}`,
+      rests: true,
     }),
   }),
 });

@@ -92,7 +92,12 @@ export function guardedController<LawState>(
     const inactive = whileInactive(given, state);
     if (inactive !== null) {
       const level = clamp(inactive.level);
-      return { level, reason: inactive.reason, state: { ...state, level, boost: null, situation: inactive.situation } };
+      return {
+        level,
+        reason: inactive.reason,
+        state: { ...state, level, boost: null, situation: inactive.situation },
+        ...(inactive.rests ? { rests: true } : {}),
+      };
     }
     const wasMoved = state.situation.kind !== 'active' && state.level !== state.activeLevel;
     // At low rates most ticks see nothing: time went on all the same.
@@ -207,7 +212,12 @@ export function guardedController<LawState>(
   function whileInactive(
     { observation, limits, elapsedMs }: ControllerInput,
     { situation, level }: GuardedState<LawState>,
-  ): { readonly level: Level; readonly reason: string; readonly situation: Situation } | null {
+  ): {
+    readonly level: Level;
+    readonly reason: string;
+    readonly situation: Situation;
+    readonly rests?: boolean;
+  } | null {
     const { health } = observation;
     if (health === 'stall') {
       const reason = `stall, ${observation.inFlight} in flight and none completes: to the maximum`;
@@ -224,9 +234,9 @@ export function guardedController<LawState>(
         ? { level, reason: `no data for ${figure}: holding`, situation: now }
         : { level: Math.max(level, safeLevel), reason: `no data for ${figure}: safe level`, situation: now };
     }
-    return forMs < idleAfterMs
-      ? { level, reason: `idle for ${figure}: holding`, situation: now }
-      : { level: Math.min(level, idleLevel ?? limits.min), reason: `idle for ${figure}: idle level`, situation: now };
+    if (forMs < idleAfterMs) return { level, reason: `idle for ${figure}: holding`, situation: now };
+    const lowest = Math.min(level, idleLevel ?? limits.min);
+    return { level: lowest, reason: `idle for ${figure}: idle level`, situation: now, rests: true };
   }
 
   return { name: law.name, initial, step };

@@ -58,6 +58,11 @@ export interface ControllerOutput<State> {
   readonly reason: string;
   /** To be asked again after so long, in ms, if that is before the next interval: what it has just decided is for a moment. */
   readonly againMs?: number;
+  /**
+   * Until a request arrives the answer stays this one: the loop may rest, and looks less often. Absent: the law wants to be asked
+   * at every interval.
+   */
+  readonly rests?: true;
 }
 
 /** No controller is asked again sooner, in ms, but for an alarm: looking takes time, too. */

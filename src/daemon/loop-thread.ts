@@ -4,24 +4,23 @@ import { systemClock } from '../core/clock.ts';
 import { codeOf, messageOf } from '../core/errors.ts';
 import { type Alarm, ALARM_KINDS } from '../core/sensor.ts';
 import type { TickReport } from '../core/tick-report.ts';
-import type { GovernorLoop } from '../loop/governor-loop.ts';
 import { Punctuality, type Pace } from '../loop/punctuality.ts';
-import { NS_PER_MS, NS_PER_S } from '../core/units.ts';
+import { NS_PER_S } from '../core/units.ts';
 import { controllers } from '../compose/controllers.ts';
 import { Epoll } from '../native/epoll.ts';
 import { EventFd } from '../native/eventfd.ts';
 import { Timer } from '../native/timerfd.ts';
 import { ConfigLoader, type ConfigSources } from '../policy/config-loader.ts';
 import type { Config } from '../policy/load-config.ts';
+import { Beat, REST_INTERVAL_MS } from './beat.ts';
 import { claimCpu } from './claim-cpu.ts';
 import { garbageCollector } from './collect-garbage.ts';
 import type { FromLoop, LoopThreadData, ToLoop } from './loop-messages.ts';
-import { nextTick } from './next-tick.ts';
 import { ReportGate } from './report-gate.ts';
 import { TickGatherer } from './tick-gatherer.ts';
 
-/** The loop wakes at least this often, so that its heartbeat is seen whatever the interval. */
-const LONGEST_WAIT_MS = 500;
+/** The loop wakes at least this often, so that its heartbeat is seen whatever the interval. Longer than a rest, which is a beat. */
+const LONGEST_WAIT_MS = 600;
 
 /** Garbage is collected after a tick, about so often, before there is so much that it is collected amid one. */
 const COLLECTION_INTERVAL_NS = BigInt(3 * NS_PER_S);
@@ -43,7 +42,7 @@ export function runLoopThread(): void {
   const port = parentPort!;
   const post = (message: FromLoop) => port.postMessage(message);
   const heartbeat = new Int32Array(data.heartbeat);
-  const beat = () => void Atomics.add(heartbeat, 0, 1);
+  const alive = () => void Atomics.add(heartbeat, 0, 1);
   let governor: Governor | undefined;
   try {
     const loader = new ConfigLoader(controllers);
@@ -55,9 +54,9 @@ export function runLoopThread(): void {
       journalPath: data.journalPath,
       ...(data.record === undefined ? {} : { record: data.record }),
       log: (level, message) => post({ type: 'log', level, message }),
-      alive: beat,
+      alive,
     });
-    govern(governor, config, loader, data, port, post, beat);
+    govern(governor, config, loader, data, port, post, alive);
   } catch (error) {
     // Whatever was engaged must not stay so: nobody governs from here on.
     const restored = governor === undefined ? [] : tryRelease(governor, post);
@@ -76,7 +75,7 @@ function govern(
   data: LoopThreadData,
   port: MessagePort,
   post: (message: FromLoop) => void,
-  beat: () => void,
+  alive: () => void,
 ) {
   const { loop } = governor;
   loop.engage();
@@ -95,8 +94,7 @@ function govern(
   let current = config;
   /** Changes that take longer than the rest of an interval may have left: made right after a tick. */
   const afterTick: (() => void)[] = [];
-  let intervalNs = intervalOf(loop);
-  let dueNs = systemClock.monotonicNs() + intervalNs;
+  const beat = new Beat(systemClock.monotonicNs(), loop.intervalMs);
   const collectGarbage = garbageCollector();
   let collectedAtNs = systemClock.monotonicNs();
   let missed = 0;
@@ -118,7 +116,7 @@ function govern(
 
   while (!stopping) {
     const tokens = epoll.wait(LONGEST_WAIT_MS);
-    beat();
+    alive();
     if (tokens.includes('wake')) {
       wake.drain();
       for (let taken = receiveMessageOnPort(port); taken !== undefined; taken = receiveMessageOnPort(port)) {
@@ -128,17 +126,17 @@ function govern(
     }
     const alarms: readonly Alarm[] = tokens.includes('alarm') ? (governor.sensor.alarms?.drain() ?? []) : [];
     const woken = tokens.includes('timer');
-    const timed = woken && systemClock.monotonicNs() >= dueNs;
+    const timed = woken && systemClock.monotonicNs() >= beat.dueNs;
     if (woken) answered.clear();
     const urgent = alarms.some((alarm) => !answered.has(keyOf(alarm)) && loop.canRise(alarm.target));
     if (woken || urgent) {
       const nowNs = systemClock.monotonicNs();
       const { recorder } = governor;
       const levelsBefore = recorder?.services.map((name) => loop.levelOf(name)) ?? [];
-      const report = loop.tick(timed ? dueNs : nowNs, alarms, !timed);
+      const report = loop.tick(timed ? beat.dueNs : nowNs, alarms, !timed);
       recorder?.predicted(loop.snapshots, levelsBefore);
       if (reports.passes(punctuality.pace, report.faults.length, nowNs)) {
-        ticks.add(report, missed, loop.snapshots, loop.intervalMs);
+        ticks.add(report, missed, loop.snapshots, loop.resting ? REST_INTERVAL_MS : loop.intervalMs);
       }
       if (woken) disarmUseless(report.services);
       // One that comes together with the tick leaves the interval after it its own.
@@ -150,10 +148,9 @@ function govern(
       }
     }
     if (timed) {
-      const next = nextTick(dueNs, systemClock.monotonicNs(), intervalNs);
-      missed += next.missed;
-      keepPace(next.missed);
-      dueNs = next.dueNs;
+      const missedNow = beat.ticked(systemClock.monotonicNs());
+      missed += missedNow;
+      keepPace(missedNow);
       for (const change of afterTick.splice(0)) change();
       if (systemClock.monotonicNs() - collectedAtNs > COLLECTION_INTERVAL_NS) {
         collectGarbage(changed ? 'all' : 'recent');
@@ -161,13 +158,8 @@ function govern(
         collectedAtNs = systemClock.monotonicNs();
       }
     }
-    // Another policy, or another rule of its schedule, may tick more often or less.
-    const otherwise = intervalNs !== intervalOf(loop);
-    if (otherwise) {
-      dueNs += intervalOf(loop) - intervalNs;
-      intervalNs = intervalOf(loop);
-    }
-    if (woken || urgent || otherwise) arm();
+    const moved = beat.follow(loop.intervalMs, loop.resting, systemClock.monotonicNs());
+    if (woken || urgent || moved) arm();
   }
 
   ticks.flush();
@@ -180,6 +172,7 @@ function govern(
   /** For the next tick: the one that is due, or the one that a law asks for if that is before. */
   function arm(): void {
     const { againNs } = loop;
+    const { dueNs } = beat;
     timer.armAt(againNs === null || againNs > dueNs ? dueNs : againNs);
   }
 
@@ -258,7 +251,6 @@ function govern(
 }
 
 const keyOf = ({ target, kind }: Alarm) => `${kind} ${target}`;
-const intervalOf = (loop: GovernorLoop) => BigInt(Math.round(loop.intervalMs * NS_PER_MS));
 
 function tryRelease(governor: Governor, post: (message: FromLoop) => void) {
   try {

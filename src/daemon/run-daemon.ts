@@ -49,7 +49,7 @@ export interface DaemonOptions {
 }
 
 const HEARTBEAT_CHECK_MS = 2500;
-/** A loop whose heartbeat stands still for this many checks is stuck: 5 s at least, ten times its longest wait. */
+/** A loop whose heartbeat stands still for this many checks is stuck: 5 s at least, eight times its longest wait. */
 const STUCK_AFTER_CHECKS = 2;
 /** A tick takes some milliseconds at the worst. */
 const LONGEST_CATCH_UP_MS = 500;

@@ -36,7 +36,7 @@ interface Seat {
   readonly compliance: ComplianceWindow;
   railed: RailedLaw;
   /** The last step's outcome, kept between steps when ticks are more frequent than the policy's interval. */
-  step: Pick<RailedStep, 'askedLevel' | 'level' | 'reason'>;
+  step: Pick<RailedStep, 'askedLevel' | 'level' | 'reason' | 'rests'>;
   steppedAtNs: bigint;
   /** The last step that came by the clock: an alarm in between does not put off the next one. */
   cameDueNs: bigint;
@@ -45,6 +45,9 @@ interface Seat {
   /** When to step before the next one that comes by the clock, as the law asked; null where it did not. */
   againNs: bigint | null;
 }
+
+/** The first of them arms the alarm of a request, the second has looked whether one came before that. */
+const QUIET_TICKS = 2;
 
 /** Ticks come in on time within this share of an interval; a policy's step is not put off by a tick that is a bit early. */
 const EARLY_SHARE = 0.1;
@@ -65,6 +68,8 @@ export class GovernorLoop {
   #appliedLevels: Readonly<Record<string, Level>>;
   /** What the point and the levels were taken from. */
   #applied: Applied | undefined;
+  /** Ticks in a row that came by the clock and in which all was quiet. */
+  #quietTicks = 0;
 
   constructor(parts: LoopParts) {
     this.#parts = parts;
@@ -92,6 +97,15 @@ export class GovernorLoop {
   canRise(name: string): boolean {
     const seat = this.#seats.find(({ service }) => service.name === name);
     return !this.#paused && seat !== undefined && seat.step.level < seat.railed.law.limits.max;
+  }
+
+  /**
+   * Nothing comes, no law would answer anything else, and nothing is to be done for the machine: until an alarm tells of a
+   * request, or the loop is changed, to tick at every interval is of no use.
+   */
+  get resting(): boolean {
+    if (this.#paused || this.#overrun || this.#parts.sensor.alarms === undefined) return false;
+    return this.#quietTicks >= QUIET_TICKS && this.#seats.every(({ fresh }) => !fresh);
   }
 
   /** When to tick early, without an alarm, as a law has asked for; null where none has. */
@@ -191,6 +205,13 @@ export class GovernorLoop {
     const alarmReports = alarms.map(({ target, kind, atNs }): AlarmReport => {
       return { target, kind, answeredMs: Number(appliedNs - atNs) / NS_PER_MS };
     });
+
+    const quiet =
+      !early &&
+      faults.length === 0 &&
+      applied.writes === 0 &&
+      reports.every(({ seat, snapshot }) => isQuiet(seat, snapshot));
+    this.#quietTicks = quiet ? this.#quietTicks + 1 : 0;
 
     return {
       tick: this.#tick++,
@@ -353,6 +374,10 @@ export class GovernorLoop {
       compliance: seen.compliance,
     };
   }
+}
+
+function isQuiet({ step, againNs }: Seat, { health }: Snapshot): boolean {
+  return health === 'idle' && step.rests === true && againNs === null;
 }
 
 function againAt(nowNs: bigint, againMs: number | undefined): bigint | null {

@@ -9,6 +9,7 @@ export interface RailedStep {
   readonly reason: string;
   readonly state: unknown;
   readonly againMs?: number;
+  readonly rests?: true;
   /** Set when the controller threw or answered no number: the level is then the highest allowed. */
   readonly fault?: string;
 }
@@ -22,13 +23,14 @@ export function railedStep(controller: Controller, input: ControllerInput, state
       return failed(max, `controller ${controller.name} answered level ${output.level}, expected a number from 0 to 1`);
     }
     const level = Math.min(max, Math.max(min, output.level));
-    const { reason, againMs } = output;
+    const { reason, againMs, rests } = output;
     return {
       askedLevel: output.level,
       level,
       reason,
       state: output.state,
       ...(againMs === undefined ? {} : { againMs }),
+      ...(rests === true ? { rests } : {}),
     };
   } catch (error) {
     return failed(max, `controller ${controller.name} failed: ${messageOf(error)}`);
@@ -114,7 +116,9 @@ export class RailedLaw {
       const level = Math.min(limits.max, Math.max(limits.min, slewed(step.level, this.#level, input.elapsedMs, slew)));
       this.#level = level;
       this.#state = step.state;
-      return level === step.level ? step : { ...step, level, reason: `${step.reason}; slew-limited` };
+      if (level === step.level) return step;
+      const { rests: _, ...onItsWay } = step;
+      return { ...onItsWay, level, reason: `${step.reason}; slew-limited` };
     }
     this.#level = step.level;
     // The state that led here is not to be trusted either.

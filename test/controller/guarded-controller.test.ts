@@ -25,6 +25,7 @@ interface Run {
   state: GuardedState<number>;
   level: number;
   reason: string;
+  rests?: boolean;
 }
 
 const start: Run = { state: guarded.initial(0.4), level: 0.4, reason: '' };
@@ -51,6 +52,20 @@ describe('guardedController()', () => {
     const run = step(start, IDLE, 10);
     expect(run.level).toBe(0.2);
     expect(run.reason).toBe('idle for 1.0 s: idle level');
+  });
+
+  it('rests at the idle level, and then alone', () => {
+    expect(step(start, {}).rests).toBeUndefined();
+    expect(step(start, IDLE, 9).rests).toBeUndefined();
+    const idle = step(start, IDLE, 10);
+    expect([idle.rests, step(idle, IDLE).rests]).toEqual([true, true]);
+    for (const changes of [
+      { ...IDLE, alarmed: true },
+      { requests: 1 },
+      { health: 'stall' },
+      { health: 'silence' },
+    ] as const)
+      expect(step(idle, changes).rests).toBeUndefined();
   });
 
   it('meets the first arrival after idle with the level from before, in one jump', () => {

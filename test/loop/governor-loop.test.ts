@@ -39,12 +39,14 @@ const planner: Planner = {
 };
 
 /** A loop over parts that a test can watch and steer. */
-function bench(options: { clampAtLevel?: number; intervalMs?: number; lawAt?: (wallMs: number) => Law } = {}) {
+function bench(
+  options: { clampAtLevel?: number; intervalMs?: number; lawAt?: (wallMs: number) => Law; alarms?: false } = {},
+) {
   let nowNs = 0n;
   let next: Snapshot | Error = snapshotOf(100, NS_PER_MS);
   const points: OperatingPoint[] = [];
   const inputs: ControllerInput[] = [];
-  const answer: { level: number; throws: boolean; againMs?: number } = { level: 0.5, throws: false };
+  const answer: { level: number; throws: boolean; againMs?: number; rests?: true } = { level: 0.5, throws: false };
   const reads: (boolean | undefined)[] = [];
   const sensor: Sensor = {
     method: 'simulated',
@@ -55,18 +57,22 @@ function bench(options: { clampAtLevel?: number; intervalMs?: number; lawAt?: (w
       return [next];
     },
     close: () => {},
+    ...(options.alarms === false ? {} : { alarms: { fd: -1, drain: () => [], disarm: () => {} } }),
   };
+  let applied: OperatingPoint | undefined;
   const actuator: Actuator = {
     machine,
     method: 'test',
     engage: () => {},
     apply: (point): Applied => {
       points.push(point);
+      const writes = point.frequencyKhz['policy0'] === applied?.frequencyKhz['policy0'] ? 0 : 1;
+      applied = point;
       const askedKhz = point.frequencyKhz['policy0']!;
       const appliedKhz = kiloHertz(Math.max(askedKhz, (options.clampAtLevel ?? 0) * MAX_KHZ));
       return {
         point,
-        writes: 1,
+        writes,
         frequencies: [
           { domain: 'policy0', askedKhz, appliedKhz, outcome: askedKhz === appliedKhz ? 'applied' : 'clamped' },
         ],
@@ -80,8 +86,8 @@ function bench(options: { clampAtLevel?: number; intervalMs?: number; lawAt?: (w
     step: (input, state) => {
       inputs.push(input);
       if (answer.throws) throw new Error('lost');
-      const { level, againMs } = answer;
-      return { level, state, reason: `from ${state.from}`, ...(againMs === undefined ? {} : { againMs }) };
+      const { throws: _, ...said } = answer;
+      return { ...said, state, reason: `from ${state.from}` };
     },
   });
   const controller = controllerOf('scripted');
@@ -406,5 +412,82 @@ describe('GovernorLoop with a controller that fails', () => {
     change([{ ...service, controller: controllerOf('mended') }]);
     expect(tick().services[0]!.decision).toMatchObject({ controller: 'mended', level: 0.5 });
     expect(tick().services[0]!.decision).not.toHaveProperty('failed');
+  });
+
+  describe('rests', () => {
+    const idle = snapshotOf(0, 0);
+    /** At rest after three ticks: the first one writes. */
+    function resting(options: Parameters<typeof bench>[0] = {}) {
+      const parts = bench(options);
+      parts.see(idle);
+      parts.answer.rests = true;
+      const rested = [1, 2, 3].map(() => {
+        parts.tick();
+        return parts.loop.resting;
+      });
+      return { ...parts, rested };
+    }
+
+    it('once two ticks in a row have found nothing to do, and nothing comes', () => {
+      expect(bench().loop.resting).toBe(false);
+      expect(resting().rested).toEqual([false, false, true]);
+    });
+
+    it('not while the law wants to be asked', () => {
+      const { loop, answer, tick } = resting();
+      delete answer.rests;
+      tick();
+      expect(loop.resting).toBe(false);
+      answer.rests = true;
+      answer.againMs = 50;
+      for (let ticks = 0; ticks < 3; ticks++) tick();
+      expect(loop.resting).toBe(false);
+    });
+
+    it('not while requests come, or nothing is known of them', () => {
+      for (const other of [snapshotOf(1, NS_PER_MS), { ...idle, health: 'stall', inFlight: 1 }, new Error('gone')]) {
+        const { loop, see, tick } = resting();
+        see(other as Snapshot);
+        tick();
+        expect(loop.resting).toBe(false);
+        tick();
+        expect(loop.resting).toBe(false);
+      }
+    });
+
+    it('no more from the alarm of a request on, until two ticks have come by the clock', () => {
+      const { loop, tick } = resting();
+      tick(3, [{ target: 'web', kind: 'arrival-after-idle', atNs: 0n }]);
+      expect(loop.resting).toBe(false);
+      tick();
+      expect(loop.resting).toBe(false);
+      tick();
+      expect(loop.resting).toBe(true);
+    });
+
+    it('not while something is written', () => {
+      const { loop, answer, tick } = resting();
+      answer.level = 0.4;
+      tick();
+      expect(loop.resting).toBe(false);
+    });
+
+    it('not after a change, a pause or an overrun, before the law has been asked', () => {
+      const changed = resting();
+      changed.change([{ ...changed.service, controller: changed.controllerOf('other') }]);
+      expect(changed.loop.resting).toBe(false);
+      const paused = resting();
+      paused.loop.pause();
+      expect(paused.loop.resting).toBe(false);
+      paused.loop.resume();
+      expect(paused.loop.resting).toBe(false);
+      const late = resting();
+      late.loop.overrun(true);
+      expect(late.loop.resting).toBe(false);
+    });
+
+    it('never where nothing can wake it', () => {
+      expect(resting({ alarms: false }).rested).toEqual([false, false, false]);
+    });
   });
 });

@@ -90,6 +90,15 @@ describe('RailedLaw', () => {
     expect(railed.step({ ...input, elapsedMs: 1000 }).level).toBeCloseTo(0.35, 6);
   });
 
+  it('rests where the law rests, but not on the way to its level', () => {
+    const controller: Controller = {
+      ...answering(0.4),
+      step: () => ({ level: 0.4, state: 0, reason: 'low', rests: true }),
+    };
+    const railed = new RailedLaw(lawOf(controller, { slew: { fallPerS: 0.75 } }), 0.5);
+    expect([1, 2, 3].map(() => railed.step(input).rests)).toEqual([undefined, true, true]);
+  });
+
   it('never moves faster than the slew limits nor leaves the range, whatever is asked', () => {
     const { script, controller } = scripted();
     const steps = fc.array(fc.tuple(fc.double({ noNaN: true, min: -5, max: 5 }), fc.integer({ min: 1, max: 2000 })));
