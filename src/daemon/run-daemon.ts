@@ -11,7 +11,7 @@ import { systemClock } from '../core/clock.ts';
 import { messageOf, UsageError } from '../core/errors.ts';
 import type { TickReport } from '../core/tick-report.ts';
 import { EventFd } from '../native/eventfd.ts';
-import { keepMemoryTrimmed, trimMemory } from '../native/trim-memory.ts';
+import { forgetProgramPages, keepMemoryTrimmed, trimMemory } from '../native/trim-memory.ts';
 import { ConfigLoader, type ConfigSources, type LoadedConfig } from '../policy/config-loader.ts';
 import { controlClient, ControlError } from '../telemetry/control-client.ts';
 import { startControlServer, type ControlTarget } from '../telemetry/control-server.ts';
@@ -414,6 +414,7 @@ class Daemon implements ControlTarget {
       this.#tidying = undefined;
       this.#collectGarbage('all');
       trimMemory();
+      forgetProgramPages();
     }, TIDY_AFTER_MS).unref();
   }
 

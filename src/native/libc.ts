@@ -8,6 +8,7 @@ export const libc = lazy(() =>
     close: ['int', 'int'],
     read: ['int64_t', 'int', 'void *', 'size_t'],
     free: ['void', 'void *'],
+    madvise: ['int', 'uint64_t', 'size_t', 'int'],
     malloc_trim: ['int', 'size_t'],
     mallopt: ['int', 'int', 'int'],
     memcpy: ['void *', 'void *', 'void *', 'size_t'],
