@@ -74,6 +74,53 @@ describe('the kernel’s alarm', () => {
     }
   });
 
+  it('ends a rest, in which the loop ticks twice a second, and so does a change of the config', async () => {
+    const server = await scripted.start('r1 s1');
+    try {
+      bench = new Bench(configOf(serviceOf('web', server.port, 'policy.yaml', '5ms')));
+      const policy = join(bench.folder, 'policy.yaml');
+      writeFileSync(policy, 'controller: pid\ninterval: 50ms\nparameters: { idleAfter: 200ms }\nlevel: { min: 0.2 }\n');
+      bench.start();
+      await bench.governing();
+      const rests = async () => {
+        const [before, last] = (await bench.client.ticksAfter(-1)).slice(-2);
+        return last !== undefined && last.atMs - before!.atMs > 400;
+      };
+      await until('it rests', rests);
+      const atRest = await lastTick();
+      await sleep(2000);
+      const since = await bench.client.ticksAfter(atRest.tick);
+      expect(since.length).toBeGreaterThanOrEqual(3);
+      expect(since.length).toBeLessThanOrEqual(5);
+      // Whole windows, and all well.
+      expect(since.every(({ services, faults }) => services[0]!.snapshot.windowMs > 400 && faults.length === 0)).toBe(
+        true,
+      );
+      expect(since.every(({ services }) => services[0]!.decision.reason.endsWith('idle level'))).toBe(true);
+
+      const client = await RawClient.connect(server.port);
+      await client.exchange('x', 1);
+      const woken = await tickWith('arrival-after-idle');
+      expect(woken.alarms![0]!.answeredMs).toBeLessThan(200);
+      expect(woken.services[0]!.appliedLevel).toBeGreaterThan(0.5);
+      await until('it ticks at its interval again', async () => {
+        const after = (await bench.client.ticksAfter(woken.tick)).slice(0, 3);
+        return after.length === 3 && after[2]!.atMs - woken.atMs < 400;
+      });
+      await client.close();
+
+      await until('it rests again', rests);
+      writeFileSync(policy, 'controller: fixed\ninterval: 50ms\nparameters: { level: 0.7 }\n');
+      await until(
+        'another policy governs',
+        async () => (await lastTick()).services[0]!.decision.controller === 'fixed',
+      );
+      await until('what never changes rests, too', rests);
+    } finally {
+      await server.stop();
+    }
+  });
+
   /** Far more than twice the share that p99 tolerates, of one request a ms: another alarm may begin another count. */
   const CLIENTS = 3 * 0.02 * INTERVAL_MS;
 
