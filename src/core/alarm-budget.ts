@@ -21,14 +21,16 @@ export interface AlarmCounts {
   readonly waiting: number;
 }
 
+/** What came in the window before: the next one is taken to hold as many. */
+export interface SeenBefore {
+  readonly requests: number;
+  readonly windowNs: number;
+}
+
 /** Up to so many requests a ms each of them is worth waking for. */
 const MANY_A_MS = 10;
 
-/** @param before what the window before this one held */
-export function alarmCounts(
-  budget: AlarmBudget,
-  before: { readonly requests: number; readonly windowNs: number },
-): AlarmCounts {
+export function alarmCounts(budget: AlarmBudget, before: SeenBefore): AlarmCounts {
   const { lateBudget, lateRatio = 0, waitingRatio = 0 } = budget;
   const beyond = Math.max(0, before.requests - (MANY_A_MS * before.windowNs) / NS_PER_MS);
   return {

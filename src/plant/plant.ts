@@ -103,7 +103,8 @@ export class Plant {
   /** By service: what raises an alarm; the kinds that may (ALARM_BITS); those that were, and have not been taken. */
   declare private readonly lateBudgets: Float64Array;
   declare private readonly waitBudgetsNs: Float64Array;
-  /** How many more have to wait for longer than that. */
+  /** How many have to wait for longer than that, and how many more of them. */
+  declare private readonly waitingBudgets: Float64Array;
   declare private readonly waitingLeft: Float64Array;
   declare private readonly armed: Int32Array;
   declare private readonly raised: Int32Array;
@@ -156,6 +157,7 @@ export class Plant {
     domains.forEach((domain, index) => this.runAt(index, domain.allowedMaxKhz));
     this.lateBudgets = new Float64Array(services.length);
     this.waitBudgetsNs = new Float64Array(services.length);
+    this.waitingBudgets = new Float64Array(services.length);
     this.waitingLeft = new Float64Array(services.length);
     this.armed = new Int32Array(services.length);
     this.raised = new Int32Array(services.length);
@@ -221,14 +223,16 @@ export class Plant {
   arm(service: number, { late, waiting }: AlarmCounts, waitBudgetNs: number, kinds: number): void {
     this.lateBudgets[service] = late;
     this.waitBudgetsNs[service] = waitBudgetNs;
+    this.waitingBudgets[service] = waiting;
     this.waitingLeft[service] = waiting;
     this.armed[service] = kinds;
     this.recorders[service]!.lateSinceArmed = 0;
   }
 
-  /** These kinds as well may be raised once more, by the budget that they were armed with. */
-  rearm(service: number, kinds: number): void {
-    this.armed[service]! |= kinds;
+  /** `waiting` may be raised once more, by the budget that it was armed with. */
+  rearm(service: number): void {
+    this.waitingLeft[service] = this.waitingBudgets[service]!;
+    this.armed[service]! |= ALARM_BITS.waiting;
   }
 
   /** The kinds of alarm that were raised for the service since the last call. */

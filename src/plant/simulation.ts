@@ -100,14 +100,13 @@ function simulatedSensor(plant: Plant, { services, server, alarms }: SimulationO
       const windowNs = plant.nowNs - readAtNs;
       readAtNs = plant.nowNs;
       const snapshots = services.map((_, service) => readService(service, windowNs));
-      // An alarm is answered once between two ticks: a read that it urged does not arm it again.
       snapshots.forEach(({ requests }, service) => {
         seen[service]!.requests += requests;
         seen[service]!.windowNs += windowNs;
       });
+      // An alarm is answered once between two ticks: a read that it urged does not arm it again.
       if (alarms !== undefined && !urgent) snapshots.forEach(({ health }, service) => arm(service, alarms, health));
-      if (alarms !== undefined && urgent && rearm)
-        services.forEach((_, service) => plant.rearm(service, ALARM_BITS.waiting));
+      if (alarms !== undefined && urgent && rearm) services.forEach((_, service) => plant.rearm(service));
       return snapshots;
     },
     close() {
