@@ -276,7 +276,6 @@ static __noinline int open_stream(struct cursor *cursor, u32 id, u32 seq)
 {
 	struct connection *connection = cursor->connection;
 	struct http2 *http2 = cursor->http2;
-	struct target_control *control;
 	u32 target = cursor->target;
 	u64 now = cursor->now;
 	struct stream *stream;
@@ -297,9 +296,7 @@ static __noinline int open_stream(struct cursor *cursor, u32 id, u32 seq)
 	/* Whoever closed the connection meanwhile may have looked at the slot before it was taken. */
 	if (is_closed(progress_of(connection)) && take_stream(stream, id))
 		count_stream(target, COUNTER_ABANDONED);
-	control = control_of(target);
-	if ((control->armed & ALARM_WAITING) && elapsed_ns(arrival_ns, now) > control->wait_budget_ns)
-		raise_alarm(target, ALARM_WAITING, now);
+	count_waiting(target, arrival_ns, now);
 	return 0;
 }
 

@@ -64,7 +64,10 @@ enum alarm_kind {
 	ALARM_ARRIVAL_AFTER_IDLE = 1 << 2,
 };
 
-/* What user space asks of the probes for one target. Written by user space, but for `armed` and `late`. */
+/*
+ * What user space asks of the probes for one target. Written by user space, but for `armed`, `late` and `waiting`. A cache line
+ * of its own, so that what is counted for one target takes no line away from requests of another.
+ */
 struct target_control {
 	/* 0: no objective. */
 	u64 slo_ns;
@@ -72,10 +75,14 @@ struct target_control {
 	u32 late_budget;
 	/* Turns over the objective since ALARM_LATE was armed. */
 	u32 late;
+	u32 waiting_budget;
+	/* Requests that waited for longer than wait_budget_ns since ALARM_WAITING was armed. */
+	u32 waiting;
 	/* Set of alarm_kind. User space sets bits, an alarm takes its own. */
 	u32 armed;
-	u32 reserved;
-};
+} __attribute__((aligned(64)));
+
+_Static_assert(sizeof(struct target_control) == 64, "a target's controls fill one cache line");
 
 /* What a walk over all connections found of one target's turns, or of its streams. Zeroed by user space before the walk. */
 struct walk_result {

@@ -353,6 +353,16 @@ static __always_inline void count_late(u32 target, struct stripe *stripe, u64 no
 		raise_alarm(target, ALARM_LATE, now);
 }
 
+/* A request was taken up. Mostly it did not wait for long, and then nothing is written. */
+static __always_inline void count_waiting(u32 target, u64 arrival_ns, u64 now)
+{
+	struct target_control *control = control_of(target);
+
+	if ((control->armed & ALARM_WAITING) && elapsed_ns(arrival_ns, now) > control->wait_budget_ns &&
+	    __sync_fetch_and_add(&control->waiting, 1) + 1 >= control->waiting_budget)
+		raise_alarm(target, ALARM_WAITING, now);
+}
+
 /* The end of the payload that has arrived. A FIN, which takes a number, was the last thing that came. */
 static __always_inline u32 payload_arrived(struct sock *sk, struct tcp_sock *tcp)
 {
@@ -792,7 +802,6 @@ static __noinline u64 noted_arrival(struct connection *connection, u32 from_seq,
 static __noinline int on_target_read(struct sock *sk, u32 target, int ret, int flags)
 {
 	struct connection *connection = find_connection(sk);
-	struct target_control *control;
 	u64 now, arrival_ns, before;
 	struct tcp_sock *tcp;
 	u32 read_seq, segs_in = 0;
@@ -833,9 +842,7 @@ static __noinline int on_target_read(struct sock *sk, u32 target, int ret, int f
 		connection->reader_known = true;
 		remember_reader(target);
 	}
-	control = control_of(target);
-	if ((control->armed & ALARM_WAITING) && elapsed_ns(arrival_ns, now) > control->wait_budget_ns)
-		raise_alarm(target, ALARM_WAITING, now);
+	count_waiting(target, arrival_ns, now);
 	return 0;
 }
 

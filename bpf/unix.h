@@ -91,7 +91,6 @@ static __always_inline int on_unix_data_ready(struct sock *sk)
 static __always_inline int on_unix_read(struct sock *sk, int ret, int flags)
 {
 	struct connection *connection;
-	struct target_control *control;
 	u32 first_unread, unread;
 	u64 now, arrival_ns, before;
 
@@ -123,9 +122,7 @@ static __always_inline int on_unix_read(struct sock *sk, int ret, int flags)
 		connection->reader_known = true;
 		remember_reader(connection->target);
 	}
-	control = control_of(connection->target);
-	if ((control->armed & ALARM_WAITING) && elapsed_ns(arrival_ns, now) > control->wait_budget_ns)
-		raise_alarm(connection->target, ALARM_WAITING, now);
+	count_waiting(connection->target, arrival_ns, now);
 	return 0;
 }
 

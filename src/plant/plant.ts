@@ -1,4 +1,5 @@
-import { ALARM_BITS, type AlarmBudget } from './alarms.ts';
+import type { AlarmCounts } from '../core/alarm-budget.ts';
+import { ALARM_BITS } from './alarms.ts';
 import { type ArrivalSource, NOBODY, createArrivalSource } from './arrivals.ts';
 import type { SampleStream } from './distribution.ts';
 import { EnergyMeter } from './energy-meter.ts';
@@ -102,6 +103,9 @@ export class Plant {
   /** By service: what raises an alarm; the kinds that may (ALARM_BITS); those that were, and have not been taken. */
   declare private readonly lateBudgets: Float64Array;
   declare private readonly waitBudgetsNs: Float64Array;
+  /** How many have to wait for longer than that, and how many more of them. */
+  declare private readonly waitingBudgets: Float64Array;
+  declare private readonly waitingLeft: Float64Array;
   declare private readonly armed: Int32Array;
   declare private readonly raised: Int32Array;
   private anyRaised = false;
@@ -153,6 +157,8 @@ export class Plant {
     domains.forEach((domain, index) => this.runAt(index, domain.allowedMaxKhz));
     this.lateBudgets = new Float64Array(services.length);
     this.waitBudgetsNs = new Float64Array(services.length);
+    this.waitingBudgets = new Float64Array(services.length);
+    this.waitingLeft = new Float64Array(services.length);
     this.armed = new Int32Array(services.length);
     this.raised = new Int32Array(services.length);
     services.forEach((service, index) => {
@@ -214,16 +220,19 @@ export class Plant {
   }
 
   /** From now on each of these kinds (ALARM_BITS) may be raised once. */
-  arm(service: number, budget: AlarmBudget, kinds: number): void {
-    this.lateBudgets[service] = budget.lateBudget;
-    this.waitBudgetsNs[service] = budget.waitBudgetNs;
+  arm(service: number, { late, waiting }: AlarmCounts, waitBudgetNs: number, kinds: number): void {
+    this.lateBudgets[service] = late;
+    this.waitBudgetsNs[service] = waitBudgetNs;
+    this.waitingBudgets[service] = waiting;
+    this.waitingLeft[service] = waiting;
     this.armed[service] = kinds;
     this.recorders[service]!.lateSinceArmed = 0;
   }
 
-  /** These kinds as well may be raised once more, by the budget that they were armed with. */
-  rearm(service: number, kinds: number): void {
-    this.armed[service]! |= kinds;
+  /** `waiting` may be raised once more, by the budget that it was armed with. */
+  rearm(service: number): void {
+    this.waitingLeft[service] = this.waitingBudgets[service]!;
+    this.armed[service]! |= ALARM_BITS.waiting;
   }
 
   /** The kinds of alarm that were raised for the service since the last call. */
@@ -404,7 +413,7 @@ export class Plant {
     this.servingStartNs[core] = startNs;
     const waits =
       (this.armed[service]! & ALARM_BITS.waiting) !== 0 && startNs - oldestNs > this.waitBudgetsNs[service]!;
-    if (waits) this.raise(service, ALARM_BITS.waiting);
+    if (waits && --this.waitingLeft[service]! <= 0) this.raise(service, ALARM_BITS.waiting);
     this.servingOffCoreNs[core] = queue.headDemandNs * this.offCoreRatios[service]!;
     this.completions.timesNs[core] = startNs + queue.headDemandNs * this.slowdown[at]!;
     this.completions.update(core);

@@ -39,7 +39,16 @@ export const STRIPE = {
 } as const;
 
 /** struct target_control: its size and the places of its fields, in bytes. */
-export const CONTROL = { bytes: 32, sloNs: 0, waitBudgetNs: 8, lateBudget: 16, late: 20, armed: 24 } as const;
+export const CONTROL = {
+  bytes: 64,
+  sloNs: 0,
+  waitBudgetNs: 8,
+  lateBudget: 16,
+  late: 20,
+  waitingBudget: 24,
+  waiting: 28,
+  armed: 32,
+} as const;
 
 /** struct walk_result, MAX_TARGETS of turns and then as many of streams: words of 64 bits. */
 export const WALK_RESULT = { bytes: 24, oldestArrivalNs: 0, inFlight: 8, connections: 16 } as const;

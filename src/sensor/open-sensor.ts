@@ -114,6 +114,8 @@ function assertTargets(targets: readonly TargetSpec[]): void {
     assertPositive(`target ${name}: sloLatencyNs`, sloLatencyNs);
     assertPositive(`target ${name}: alarm.lateBudget`, alarm?.lateBudget);
     assertPositive(`target ${name}: alarm.waitBudgetNs`, alarm?.waitBudgetNs);
+    assertRatio(`target ${name}: alarm.lateRatio`, alarm?.lateRatio);
+    assertRatio(`target ${name}: alarm.waitingRatio`, alarm?.waitingRatio);
   }
 }
 
@@ -130,6 +132,12 @@ function assertProtocols(targets: readonly TargetSpec[], { canParseHttp2, method
 
 function assertPositive(what: string, value: number | undefined): void {
   if (value !== undefined && !(value > 0)) throw new RangeError(`${what} is ${value}, expected a positive number`);
+}
+
+function assertRatio(what: string, value: number | undefined): void {
+  if (value !== undefined && !(Number.isFinite(value) && value >= 0)) {
+    throw new RangeError(`${what} is ${value}, expected 0 or more`);
+  }
 }
 
 /** In a checkout the sources are two folders below the root; in a package everything is in dist. */

@@ -1,3 +1,4 @@
+import type { AlarmBudget } from '../core/alarm-budget.ts';
 import type { Protocol } from '../core/sensor.ts';
 import type { TargetPlace } from '../core/target-place.ts';
 
@@ -11,6 +12,6 @@ export interface TargetSpec extends TargetPlace {
   readonly protocol?: Protocol | 'connection';
   /** Requests over this are counted as `overSlo`. */
   readonly sloLatencyNs?: number;
-  /** When the kernel is to wake us: at so many requests over the SLO in a window, at a read that waited so long. */
-  readonly alarm?: { readonly lateBudget: number; readonly waitBudgetNs: number };
+  /** When the kernel is to wake us: at so many requests over the SLO in a window, or at so many that waited so long to be read. */
+  readonly alarm?: AlarmBudget;
 }

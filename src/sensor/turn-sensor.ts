@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Clock } from '../core/clock.ts';
 import { SensorError } from '../core/errors.ts';
 import { describePlace, PLACES, type TargetPlace } from '../core/target-place.ts';
-import type { Alarm, AlarmKind, AlarmSource, RequestUnit, Snapshot } from '../core/sensor.ts';
+import type { Alarm, AlarmKind, AlarmSource, Health, RequestUnit, Snapshot } from '../core/sensor.ts';
 import { BpfObject, type Log, type MappedMemory, possibleCpus, RingBuffer, variableOffset } from '../native/libbpf.ts';
 import { ConnectionWalk, type InFlight } from './connection-walk.ts';
 import { CpuMeter } from './cpu-meter.ts';
@@ -57,6 +57,8 @@ interface TargetState {
   inFlight: number;
   /** In flight by the counters and not found by the last walk. */
   missing: number;
+  /** Since its alarms were armed, urgent reads included. */
+  seen: { requests: number; windowNs: number };
 }
 
 /** Turns, measured by probes in the kernel that tell of each socket's arrivals, reads and sends. */
@@ -119,6 +121,7 @@ export class TurnSensor implements OpenedSensor {
           progressAtNs: 0n,
           inFlight: 0,
           missing: 0,
+          seen: { requests: 0, windowNs: 0 },
         };
       });
       this.alarms = {
@@ -153,7 +156,7 @@ export class TurnSensor implements OpenedSensor {
     for (const target of this.#targets) {
       target.readAtNs = nowNs;
       target.progressAtNs = nowNs;
-      target.control.arm('idle');
+      arm(target, 'idle');
     }
   }
 
@@ -202,7 +205,9 @@ export class TurnSensor implements OpenedSensor {
       });
       target.readAtNs = atNs;
       target.inFlight = window.inFlight;
-      if (!urgent) target.control.arm(health);
+      target.seen.requests += requestsOfBothUnits(window);
+      target.seen.windowNs += windowNs;
+      if (!urgent) arm(target, health);
       else if (rearm) target.control.rearm();
       return {
         target: target.spec.name,
@@ -332,6 +337,15 @@ export class TurnSensor implements OpenedSensor {
     }
   }
 }
+
+/** For another window: what was seen until now is what came before it. */
+function arm(target: TargetState, health: Health): void {
+  target.control.arm(health, target.seen);
+  target.seen = { requests: 0, windowNs: 0 };
+}
+
+/** Requests of either unit raise the target's alarms. */
+const requestsOfBothUnits = ({ requests, http2 }: FiguresByUnit) => requests + (http2?.otherUnit.requests ?? 0);
 
 const hasUnix = (targets: readonly TargetSpec[]) => targets.some(({ unix }) => unix !== undefined);
 

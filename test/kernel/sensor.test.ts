@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
 import { once } from 'node:events';
 import { describe, expect, it } from 'vitest';
+import { systemClock } from '../../src/core/clock.ts';
 import { SensorError } from '../../src/core/errors.ts';
 import type { Sensor } from '../../src/core/sensor.ts';
 import { NS_PER_MS, NS_PER_S } from '../../src/core/units.ts';
@@ -793,6 +794,49 @@ describe('alarms', () => {
     alarms.disarm('somebody else', 'late');
     await exchange();
     expect(kinds()).toEqual(['waiting', 'late']);
+  });
+
+  it('takes a share of very many, and a single wait where few come', async () => {
+    const server = await use(fixture.scripted.start('q1 w20 r1 s1'));
+    const alarm = { lateBudget: 1, lateRatio: 0.5, waitBudgetNs: 5 * NS_PER_MS, waitingRatio: 0.75 };
+    // By a clock that stands still a few requests are very many.
+    let standsStill = false;
+    let nowNs = 0n;
+    const monotonicNs = () => (standsStill ? nowNs : (nowNs = systemClock.monotonicNs()));
+    const clock = { ...systemClock, monotonicNs };
+    const sensor = open([{ name: 'server', ports: [server.port], sloLatencyNs: NS_PER_MS, alarm }], { clock });
+    const alarms = sensor.alarms!;
+    const one = await client(server);
+    let seen = 0;
+    /** Reads without arming, until all of them were seen; the kinds of alarm that they raised while it was busy. */
+    const exchange = async (turns: number) => {
+      const expected = seen + turns;
+      for (let turn = 0; turn < turns; turn++) await one.exchange('a', 1);
+      await expect.poll(() => (seen += sensor.read(true)[0]!.requests), PATIENCE).toBe(expected);
+      await sleep(20);
+      const kinds = alarms.drain().map(({ kind }) => kind);
+      return kinds.filter((kind) => kind !== 'arrival-after-idle');
+    };
+
+    // Some a second: one of each kind is enough.
+    expect(await exchange(4)).toEqual(['waiting', 'late']);
+    sensor.read();
+    expect(await exchange(1)).toEqual(['waiting', 'late']);
+    sensor.read();
+
+    // A window of four in no time: then it takes two late ones, and three that waited.
+    standsStill = true;
+    sensor.read();
+    expect(await exchange(4)).toEqual(['waiting', 'late']);
+    sensor.read();
+    expect(await exchange(1)).toEqual([]);
+    expect(await exchange(1)).toEqual(['late']);
+    expect(await exchange(1)).toEqual(['waiting']);
+
+    // Armed anew in between, by the same budget.
+    sensor.read(true, true);
+    expect(await exchange(2)).toEqual([]);
+    expect(await exchange(1)).toEqual(['waiting']);
   });
 
   it('none where none was asked for', async () => {

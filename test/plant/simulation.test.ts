@@ -121,6 +121,62 @@ describe('the simulated sensor', () => {
   });
 });
 
+describe('simulated alarms', () => {
+  const DEMAND_NS = 8192;
+  const BURST_NS = 200 * MS;
+  const alarms = { lateBudget: 2, lateRatio: 0.02, waitBudgetNs: 80_000, waitingRatio: 0.005 };
+
+  /** On one core: so many a ms for 100 ms, and 200 of them at once later. */
+  function beforeBurst(perMs: number) {
+    const before = Array.from({ length: 100 * perMs }, (_, index) => (index * MS) / perMs);
+    const burst = Array.from({ length: 200 }, () => BURST_NS);
+    const few = service({
+      sloLatencyNs: 160_000,
+      arrivals: { kind: 'replay', arrivalsNs: [...before, ...burst] },
+      demand: { kind: 'deterministic', meanNs: DEMAND_NS },
+    });
+    const simulated = new Simulation({ server: plainServer(1), services: [few], seed: 1, alarms });
+    /** Its kind, and how many of the burst had been served by then. */
+    const next = () =>
+      simulated
+        .advanceToAlarm(BURST_NS + 100 * MS)
+        .map(({ kind }) => ({ kind, served: Math.round((simulated.nowNs - BURST_NS) / DEMAND_NS) }));
+    return { simulated, next };
+  }
+
+  it('come of the first that waits and of the second that is late, up to 10 a ms', () => {
+    const { simulated, next } = beforeBurst(10);
+    simulated.advanceTo(100 * MS);
+    simulated.sensor.read();
+    // The eleventh of them waits for 82 us until ten have been served, the 20th is done after 164 us.
+    expect([next(), next(), next()]).toEqual([[{ kind: 'waiting', served: 10 }], [{ kind: 'late', served: 21 }], []]);
+  });
+
+  it.each([
+    ['at once', []],
+    ['in urgent reads before', [30, 60]],
+  ])('take a share of very many, which were seen %s', (_, urgentMs) => {
+    const { simulated, next } = beforeBurst(50);
+    for (const ms of urgentMs) {
+      simulated.advanceTo(ms * MS);
+      simulated.sensor.read(true);
+    }
+    simulated.advanceTo(100 * MS);
+    simulated.sensor.read();
+    // 20 that waited, and 80 that are late.
+    expect([next(), next(), next()]).toEqual([[{ kind: 'waiting', served: 29 }], [{ kind: 'late', served: 99 }], []]);
+  });
+
+  it('come anew of as many that wait from an urgent read on that asks for it', () => {
+    const { simulated, next } = beforeBurst(50);
+    simulated.advanceTo(100 * MS);
+    simulated.sensor.read();
+    expect(next()).toEqual([{ kind: 'waiting', served: 29 }]);
+    simulated.sensor.read(true, true);
+    expect(next()).toEqual([{ kind: 'waiting', served: 49 }]);
+  });
+});
+
 describe('the simulated actuator', () => {
   it('applies a frequency after the transition latency, and says what it made of it', () => {
     const simulated = simulation([service()]);

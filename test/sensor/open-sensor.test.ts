@@ -45,6 +45,16 @@ describe('openSensor() refuses', () => {
     ['an objective of 0', [{ name: 'a', ports: [1], sloLatencyNs: 0 }], /sloLatencyNs is 0/],
     ['no budget', [{ name: 'a', ports: [1], alarm: { lateBudget: 0, waitBudgetNs: 1 } }], /lateBudget is 0/],
     ['no wait', [{ name: 'a', ports: [1], alarm: { lateBudget: 1, waitBudgetNs: Number.NaN } }], /waitBudgetNs is NaN/],
+    [
+      'less than none of the late ones',
+      [{ name: 'a', ports: [1], alarm: { lateBudget: 1, waitBudgetNs: 1, lateRatio: -0.1 } }],
+      /target a: alarm\.lateRatio is -0\.1, expected 0 or more/,
+    ],
+    [
+      'no share of the waiting ones',
+      [{ name: 'a', ports: [1], alarm: { lateBudget: 1, waitBudgetNs: 1, waitingRatio: Infinity } }],
+      /target a: alarm\.waitingRatio is Infinity, expected 0 or more/,
+    ],
   ])('%s', (_, targets, expected) => {
     expect(() => open(targets)).toThrow(expected instanceof RegExp ? expected : expect.objectContaining(expected));
   });
