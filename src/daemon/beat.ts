@@ -1,17 +1,21 @@
 import { NS_PER_MS } from '../core/units.ts';
 
 /** While the loop rests it ticks about so often: often enough for whoever watches it, and for what others do to the machine. */
-export const REST_INTERVAL_MS = 500;
+const REST_INTERVAL_MS = 500;
+
+/** How long it is from one tick to the next: at rest as many intervals as fit into REST_INTERVAL_MS. */
+export function stepMs(intervalMs: number, resting: boolean): number {
+  return resting ? Math.max(1, Math.floor(REST_INTERVAL_MS / intervalMs)) * intervalMs : intervalMs;
+}
 
 /** When the loop is to tick: once an interval, and less often while it rests. */
 export class Beat {
-  #intervalNs: bigint;
-  #resting = false;
+  #stepNs: bigint;
   #dueNs: bigint;
 
   constructor(nowNs: bigint, intervalMs: number) {
-    this.#intervalNs = nsOf(intervalMs);
-    this.#dueNs = nowNs + this.#intervalNs;
+    this.#stepNs = nsOf(intervalMs);
+    this.#dueNs = nowNs + this.#stepNs;
   }
 
   /** The next tick by the clock. */
@@ -38,22 +42,13 @@ export class Beat {
    * @returns whether it has moved
    */
   follow(intervalMs: number, resting: boolean, nowNs: bigint): boolean {
-    const beforeNs = this.#stepNs;
-    this.#intervalNs = nsOf(intervalMs);
-    this.#resting = resting;
-    const stepNs = this.#stepNs;
-    if (stepNs === beforeNs) return false;
-    const dueNs = this.#dueNs + stepNs - beforeNs;
+    const stepNs = nsOf(stepMs(intervalMs, resting));
+    if (stepNs === this.#stepNs) return false;
+    const dueNs = this.#dueNs + stepNs - this.#stepNs;
+    this.#stepNs = stepNs;
     // A rest may have lasted for long, or have been about to end.
     this.#dueNs = dueNs > nowNs ? dueNs : nowNs + stepNs;
     return true;
-  }
-
-  /** On the beat of the interval. */
-  get #stepNs(): bigint {
-    if (!this.#resting) return this.#intervalNs;
-    const intervals = nsOf(REST_INTERVAL_MS) / this.#intervalNs;
-    return intervals > 1n ? intervals * this.#intervalNs : this.#intervalNs;
   }
 }
 

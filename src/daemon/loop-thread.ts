@@ -12,7 +12,7 @@ import { EventFd } from '../native/eventfd.ts';
 import { Timer } from '../native/timerfd.ts';
 import { ConfigLoader, type ConfigSources } from '../policy/config-loader.ts';
 import type { Config } from '../policy/load-config.ts';
-import { Beat, REST_INTERVAL_MS } from './beat.ts';
+import { Beat, stepMs } from './beat.ts';
 import { claimCpu } from './claim-cpu.ts';
 import { garbageCollector } from './collect-garbage.ts';
 import type { FromLoop, LoopThreadData, ToLoop } from './loop-messages.ts';
@@ -136,7 +136,7 @@ function govern(
       const report = loop.tick(timed ? beat.dueNs : nowNs, alarms, !timed);
       recorder?.predicted(loop.snapshots, levelsBefore);
       if (reports.passes(punctuality.pace, report.faults.length, nowNs)) {
-        ticks.add(report, missed, loop.snapshots, loop.resting ? REST_INTERVAL_MS : loop.intervalMs);
+        ticks.add(report, missed, loop.snapshots, stepMs(loop.intervalMs, loop.resting));
       }
       if (woken) disarmUseless(report.services);
       // One that comes together with the tick leaves the interval after it its own.

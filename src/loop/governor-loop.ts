@@ -121,6 +121,7 @@ export class GovernorLoop {
    */
   change(change: LoopChange): void {
     this.#parts = { ...this.#parts, ...change };
+    this.#quietTicks = 0;
     this.#applied = undefined;
     this.#appliedLevels = this.#levelsOf(this.#point);
     const before = new Map(this.#seats.map((seat) => [seat.service.name, seat]));

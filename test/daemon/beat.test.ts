@@ -1,15 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { NS_PER_MS } from '../../src/core/units.ts';
-import { Beat, REST_INTERVAL_MS } from '../../src/daemon/beat.ts';
+import { Beat, stepMs } from '../../src/daemon/beat.ts';
 
 const ms = (count: number) => BigInt(count * NS_PER_MS);
 const time = fc.bigInt({ min: 0n, max: 2n ** 63n });
 const intervalMs = fc.integer({ min: 1, max: 60_000 });
-
-/** From one tick to the next. */
-const stepOf = (interval: number, resting: boolean) =>
-  resting ? Math.max(1, Math.floor(REST_INTERVAL_MS / interval)) * interval : interval;
 
 describe('Beat', () => {
   it('lies ahead by one step at most, on the beat, whatever time has passed, also beyond 2^53 ns', () => {
@@ -19,7 +15,7 @@ describe('Beat', () => {
         const beat = new Beat(startNs, interval);
         beat.follow(interval, resting, startNs);
         const { dueNs } = beat;
-        const stepNs = ms(stepOf(interval, resting));
+        const stepNs = ms(stepMs(interval, resting));
         expect(dueNs).toBe(startNs + stepNs);
         const nowNs = dueNs + lateNs;
         const missed = beat.ticked(nowNs);
@@ -50,7 +46,7 @@ describe('Beat', () => {
           if (beat.dueNs <= nowNs) beat.ticked(nowNs);
           beat.follow(interval, resting, nowNs);
           expect(beat.dueNs > nowNs).toBe(true);
-          expect(beat.dueNs - nowNs <= ms(stepOf(interval, resting))).toBe(true);
+          expect(beat.dueNs - nowNs <= ms(stepMs(interval, resting))).toBe(true);
         }
       }),
     );
@@ -72,6 +68,13 @@ describe('Beat', () => {
     beat.follow(100, true, ms(101));
     beat.follow(100, false, ms(102));
     expect(beat.dueNs).toBe(ms(200));
+  });
+
+  it('takes as many intervals as fit into half a second for a step at rest', () => {
+    expect([1, 50, 100, 300, 500, 501, 2000].map((interval) => stepMs(interval, true))).toEqual([
+      500, 500, 500, 300, 500, 501, 2000,
+    ]);
+    expect(stepMs(100, false)).toBe(100);
   });
 
   it('an interval longer than a rest is kept', () => {

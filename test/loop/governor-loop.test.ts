@@ -476,6 +476,9 @@ describe('GovernorLoop with a controller that fails', () => {
       const changed = resting();
       changed.change([{ ...changed.service, controller: changed.controllerOf('other') }]);
       expect(changed.loop.resting).toBe(false);
+      // What the change has aimed the sensor at may not have armed its alarm yet.
+      changed.tick();
+      expect(changed.loop.resting).toBe(false);
       const paused = resting();
       paused.loop.pause();
       expect(paused.loop.resting).toBe(false);
