@@ -56,6 +56,9 @@ level: { min: 0.2, fall: 10/s }
 const FAVOURED = -15;
 
 const children: ChildProcess[] = [];
+// Whoever ends this half-way is not to be left with CPUs that are busy for good.
+process.once('exit', () => children.forEach((child) => child.kill('SIGKILL')));
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
 const folder = mkdtempSync(join(tmpdir(), 'tailgov-fast-path-'));
 try {
   execFileSync(process.execPath, [CLI, 'mock', 'create', 'intel-pstate-i7-1165g7-8c', join(folder, 'sys')]);

@@ -375,7 +375,7 @@ export class DaemonMetrics {
               },
             ],
       ),
-      counter('tailgov_ticks_total', 'Rounds of the loop: sense, decide, apply.', [
+      counter('tailgov_ticks_total', 'Rounds of the loop: sense, decide, apply. At rest two a second.', [
         { value: this.#ticks + this.#unreported },
       ]),
       counter(
