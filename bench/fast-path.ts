@@ -56,10 +56,14 @@ level: { min: 0.2, fall: 10/s }
 const FAVOURED = -15;
 
 const children: ChildProcess[] = [];
-// Whoever ends this half-way is not to be left with CPUs that are busy for good.
-process.once('exit', () => children.forEach((child) => child.kill('SIGKILL')));
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
 const folder = mkdtempSync(join(tmpdir(), 'tailgov-fast-path-'));
+// Whoever ends this half-way is not to be left with CPUs that are busy for good.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => {
+    cleanUp();
+    process.exit(1);
+  });
+}
 try {
   execFileSync(process.execPath, [CLI, 'mock', 'create', 'intel-pstate-i7-1165g7-8c', join(folder, 'sys')]);
   writeFileSync(join(folder, 'policy.yaml'), POLICY);
@@ -72,6 +76,10 @@ try {
     for (const scheduling of values.scheduling.split(',')) await measure(scheduling, load === 'saturated');
   }
 } finally {
+  cleanUp();
+}
+
+function cleanUp(): void {
   for (const child of children) child.kill('SIGKILL');
   rmSync(folder, { recursive: true, force: true });
 }

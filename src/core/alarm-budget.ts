@@ -27,6 +27,25 @@ export interface SeenBefore {
   readonly windowNs: number;
 }
 
+/** Adds up what reads see from one arming of the alarms to the next. */
+export class SeenSinceArmed {
+  #requests = 0;
+  #windowNs = 0;
+
+  add(requests: number, windowNs: number): void {
+    this.#requests += requests;
+    this.#windowNs += windowNs;
+  }
+
+  /** The alarms are armed now: what comes from here on is added up anew. */
+  take(): SeenBefore {
+    const seen = { requests: this.#requests, windowNs: this.#windowNs };
+    this.#requests = 0;
+    this.#windowNs = 0;
+    return seen;
+  }
+}
+
 /** Up to so many requests a ms each of them is worth waking for. */
 const MANY_A_MS = 10;
 

@@ -28,9 +28,9 @@ const MADV_DONTNEED = 4;
 const MAPPED_FILE = /^([0-9a-f]+)-([0-9a-f]+) r-[x-]p [0-9a-f]+ \S+ [1-9]\d* +\//;
 
 /**
- * Lets go of the pages of programs and libraries that are mapped from their files: the start has used most of them, what runs
- * from then on uses a fraction. That is fetched again, a page fault for each 64 KB, mostly from the page cache, which keeps them
- * until the machine needs the memory. What a mapping has changed of its file stays.
+ * Lets go of the pages of programs and libraries that are mapped from their files: many were used by the start alone. What runs on
+ * is fetched again, mostly from the page cache, which keeps them all until the machine needs the memory. What a mapping has
+ * changed of its file stays.
  */
 export function forgetProgramPages(): void {
   for (const { address, bytes } of unchangedFilePages(ownMappings())) libc().madvise(address, bytes, MADV_DONTNEED);

@@ -3,7 +3,7 @@ import type { Clock } from '../core/clock.ts';
 import type { FrequencyDomain, OperatingPoint } from '../core/machine.ts';
 import type { Alarm, AlarmKind, Health, Sensor, Snapshot } from '../core/sensor.ts';
 import { type CpuId, type KiloHertz, NS_PER_MS, NS_PER_S, kiloHertz } from '../core/units.ts';
-import { type AlarmBudget, alarmCounts } from '../core/alarm-budget.ts';
+import { type AlarmBudget, alarmCounts, SeenSinceArmed } from '../core/alarm-budget.ts';
 import { ALARM_BITS } from './alarms.ts';
 import { Plant, type PlantOptions } from './plant.ts';
 
@@ -90,8 +90,7 @@ function simulatedSensor(plant: Plant, { services, server, alarms }: SimulationO
   const cores = server.machine.cpus.map((_, core) => core);
   let readAtNs = plant.nowNs;
   const cpuTimeAtRead = services.map(() => 0);
-  /** Since the alarms were armed. */
-  const seen = services.map(() => ({ requests: 0, windowNs: 0 }));
+  const seen = services.map(() => new SeenSinceArmed());
   const looks = services.map((): Look => ({ atNs: plant.nowNs, busyNs: cores.map(() => 0), busiestRatio: null }));
   return {
     method: 'simulated',
@@ -100,10 +99,7 @@ function simulatedSensor(plant: Plant, { services, server, alarms }: SimulationO
       const windowNs = plant.nowNs - readAtNs;
       readAtNs = plant.nowNs;
       const snapshots = services.map((_, service) => readService(service, windowNs));
-      snapshots.forEach(({ requests }, service) => {
-        seen[service]!.requests += requests;
-        seen[service]!.windowNs += windowNs;
-      });
+      snapshots.forEach(({ requests }, service) => seen[service]!.add(requests, windowNs));
       // An alarm is answered once between two ticks: a read that it urged does not arm it again.
       if (alarms !== undefined && !urgent) snapshots.forEach(({ health }, service) => arm(service, alarms, health));
       if (alarms !== undefined && urgent && rearm) services.forEach((_, service) => plant.rearm(service));
@@ -116,9 +112,8 @@ function simulatedSensor(plant: Plant, { services, server, alarms }: SimulationO
 
   function arm(service: number, budget: AlarmBudget, health: Health): void {
     const whileIdle = health === 'idle' ? ALARM_BITS['arrival-after-idle'] : 0;
-    const counts = alarmCounts(budget, seen[service]!);
+    const counts = alarmCounts(budget, seen[service]!.take());
     plant.arm(service, counts, budget.waitBudgetNs, ALARM_BITS.late | ALARM_BITS.waiting | whileIdle);
-    seen[service] = { requests: 0, windowNs: 0 };
   }
 
   function readService(service: number, windowNs: number): Snapshot {

@@ -1,8 +1,9 @@
 import { isDeepStrictEqual } from 'node:util';
+import { SeenSinceArmed } from '../core/alarm-budget.ts';
 import type { Clock } from '../core/clock.ts';
 import { SensorError } from '../core/errors.ts';
 import { describePlace, PLACES, type TargetPlace } from '../core/target-place.ts';
-import type { Alarm, AlarmKind, AlarmSource, Health, RequestUnit, Snapshot } from '../core/sensor.ts';
+import type { Alarm, AlarmKind, AlarmSource, RequestUnit, Snapshot } from '../core/sensor.ts';
 import { BpfObject, type Log, type MappedMemory, possibleCpus, RingBuffer, variableOffset } from '../native/libbpf.ts';
 import { ConnectionWalk, type InFlight } from './connection-walk.ts';
 import { CpuMeter } from './cpu-meter.ts';
@@ -57,8 +58,8 @@ interface TargetState {
   inFlight: number;
   /** In flight by the counters and not found by the last walk. */
   missing: number;
-  /** Since its alarms were armed, urgent reads included. */
-  seen: { requests: number; windowNs: number };
+  /** By all reads, urgent ones included. */
+  readonly seen: SeenSinceArmed;
 }
 
 /** Turns, measured by probes in the kernel that tell of each socket's arrivals, reads and sends. */
@@ -121,7 +122,7 @@ export class TurnSensor implements OpenedSensor {
           progressAtNs: 0n,
           inFlight: 0,
           missing: 0,
-          seen: { requests: 0, windowNs: 0 },
+          seen: new SeenSinceArmed(),
         };
       });
       this.alarms = {
@@ -156,7 +157,7 @@ export class TurnSensor implements OpenedSensor {
     for (const target of this.#targets) {
       target.readAtNs = nowNs;
       target.progressAtNs = nowNs;
-      arm(target, 'idle');
+      target.control.arm('idle', target.seen.take());
     }
   }
 
@@ -205,9 +206,8 @@ export class TurnSensor implements OpenedSensor {
       });
       target.readAtNs = atNs;
       target.inFlight = window.inFlight;
-      target.seen.requests += requestsOfBothUnits(window);
-      target.seen.windowNs += windowNs;
-      if (!urgent) arm(target, health);
+      target.seen.add(requestsOfBothUnits(window), windowNs);
+      if (!urgent) target.control.arm(health, target.seen.take());
       else if (rearm) target.control.rearm();
       return {
         target: target.spec.name,
@@ -336,12 +336,6 @@ export class TurnSensor implements OpenedSensor {
       readers.delete(new Uint8Array(words.buffer));
     }
   }
-}
-
-/** For another window: what was seen until now is what came before it. */
-function arm(target: TargetState, health: Health): void {
-  target.control.arm(health, target.seen);
-  target.seen = { requests: 0, windowNs: 0 };
 }
 
 /** Requests of either unit raise the target's alarms. */
